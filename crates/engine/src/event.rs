@@ -1,0 +1,198 @@
+//! The timeline: what happened, to whom, from where and why. Written in the transaction that it tells of.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    context::Context,
+    id::{ClientId, EventId, GrantRef, SessionId, UserId},
+    ports::Random,
+    reason::{Reason, named},
+    time::Time,
+};
+
+/// One line of the timeline.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Event {
+    /// Its name; sorts by time.
+    pub id: EventId,
+    /// When.
+    pub at: Time,
+    /// What.
+    pub kind: EventKind,
+    /// Who caused it.
+    pub actor: Actor,
+    /// Whom it concerns.
+    pub user: Option<UserId>,
+    /// Which session.
+    pub session: Option<SessionId>,
+    /// Which grant.
+    pub grant: Option<GrantRef>,
+    /// Through which client.
+    pub client: Option<ClientId>,
+    /// Why, where something ended.
+    pub reason: Option<Reason>,
+    /// From where.
+    pub context: Option<Origin>,
+    /// What else belongs to this kind. Never a secret.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub data: Map<String, Value>,
+}
+
+/// The part of a context that the timeline keeps: no whole address.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, serde::Deserialize)]
+pub struct Origin {
+    /// Network prefix, /24 or /48.
+    pub network: String,
+    /// Browser and operating system without versions.
+    pub user_agent: String,
+}
+
+impl From<&Context> for Origin {
+    fn from(context: &Context) -> Self {
+        Self {
+            network: context.prefix.to_string(),
+            user_agent: context.user_agent.as_str().to_owned(),
+        }
+    }
+}
+
+named! {
+    /// What happened. Closed: new kinds are added here and nowhere else.
+    EventKind {
+        /// A user was made.
+        UserCreated = "user.created",
+        /// A user can no longer sign in.
+        UserDisabled = "user.disabled",
+        /// A user can sign in again.
+        UserEnabled = "user.enabled",
+        /// A user and all that belongs to it was removed.
+        UserDeleted = "user.deleted",
+        /// A password was set or changed.
+        PasswordChanged = "user.password_changed",
+        /// A user got a role.
+        RoleGranted = "role.granted",
+        /// A user lost a role.
+        RoleRevoked = "role.revoked",
+        /// A sign-in failed.
+        SignInFailed = "sign_in.failed",
+        /// A sign-in was refused before it was looked at: too many failures.
+        SignInLimited = "sign_in.limited",
+        /// A user signed in.
+        SessionCreated = "session.created",
+        /// A session ended.
+        SessionEnded = "session.ended",
+        /// A refresh token was renewed.
+        Rotated = "refresh.rotated",
+        /// A predecessor was used again, and got the same successor.
+        Replayed = "refresh.replayed",
+        /// An old refresh token was used: the family ended.
+        Reused = "refresh.reused",
+        /// The store had lost its tail and believed the holder.
+        Healed = "refresh.healed",
+        /// A use ended the family for another reason.
+        GrantEnded = "refresh.ended",
+        /// A change of privilege issued a token beyond the next.
+        Raised = "refresh.raised",
+        /// A signing key was made.
+        KeyCreated = "key.created",
+    }
+}
+
+named! {
+    /// Who caused an event.
+    Actor {
+        /// The holder of a token, or somebody who signs in.
+        User = "user",
+        /// The operator, by the command line.
+        Operator = "operator",
+        /// Regrant itself.
+        System = "system",
+    }
+}
+
+impl Event {
+    /// An event of `kind` at `at` that concerns nobody yet.
+    #[must_use]
+    pub fn new(kind: EventKind, at: Time, actor: Actor, random: &dyn Random) -> Self {
+        Self {
+            id: EventId::new(at, random),
+            at,
+            kind,
+            actor,
+            user: None,
+            session: None,
+            grant: None,
+            client: None,
+            reason: None,
+            context: None,
+            data: Map::new(),
+        }
+    }
+
+    /// About this user.
+    #[must_use]
+    pub fn user(mut self, user: UserId) -> Self {
+        self.user = Some(user);
+        self
+    }
+
+    /// About this session.
+    #[must_use]
+    pub fn session(mut self, session: SessionId) -> Self {
+        self.session = Some(session);
+        self
+    }
+
+    /// For this reason.
+    #[must_use]
+    pub fn because(mut self, reason: Reason) -> Self {
+        self.reason = Some(reason);
+        self
+    }
+
+    /// From there.
+    #[must_use]
+    pub fn from(mut self, context: &Context) -> Self {
+        self.context = Some(context.into());
+        self
+    }
+
+    /// With one more fact.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.data.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// About this grant, its session, user and client.
+    #[must_use]
+    pub fn of(mut self, grant: &crate::refresh::Grant) -> Self {
+        self.user = Some(grant.user);
+        self.session = grant.session;
+        self.grant = Some(grant.public_id);
+        self.client = Some(grant.client.clone());
+        self
+    }
+}
+
+/// A mail that waits in the outbox: a row, written with the event that it tells of. Sending it is another's work.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mail {
+    /// To whom.
+    pub user: UserId,
+    /// Which text.
+    pub kind: MailKind,
+    /// When it was written.
+    pub at: Time,
+    /// What the text needs.
+    pub data: Map<String, Value>,
+}
+
+named! {
+    /// The mails that Regrant writes.
+    MailKind {
+        /// "Somebody used an old token of yours; we ended that session."
+        SessionReused = "session_reused",
+    }
+}

@@ -1,0 +1,279 @@
+//! Why is somebody signed out? `regrant explain` asks here: state, deadlines, timeline.
+
+use serde::Serialize;
+
+use crate::{
+    Engine,
+    event::Event,
+    id::{EventId, GrantRef, SessionId, UserId},
+    ports::{Broken, TimelineOf, UserSelector},
+    reason::{Life, Reason},
+    session::SessionRecord,
+    time::{AbsoluteDeadline, Time},
+    token::{Endpoint, Stopped},
+};
+
+/// How many of the newest events are told.
+const TIMELINE: u32 = 500;
+
+/// What is known of one session or user.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Explanation {
+    /// What was asked about.
+    pub subject: Subject,
+    /// The session, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionFacts>,
+    /// The user.
+    pub user: Option<UserId>,
+    /// What the user signs in with.
+    pub identifier: Option<String>,
+    /// `alive` or `ended`.
+    pub state: &'static str,
+    /// Why it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// The reason in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because: Option<&'static str>,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Time>,
+    /// What happened, oldest first.
+    pub timeline: Vec<Event>,
+}
+
+/// What was asked about.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Subject {
+    /// A session, by its id.
+    Session {
+        /// The id.
+        id: SessionId,
+    },
+    /// A grant, by its public id.
+    Grant {
+        /// The id.
+        id: GrantRef,
+    },
+    /// A user, by its id.
+    User {
+        /// The id.
+        id: UserId,
+    },
+    /// A line of the timeline.
+    Event {
+        /// The id.
+        id: EventId,
+    },
+    /// A refresh token.
+    RefreshToken {
+        /// The generation that it carries.
+        generation: u32,
+        /// Where that stands: `newest`, `predecessor`, `old`, or `ahead` of what the store knows.
+        standing: &'static str,
+    },
+    /// An access token.
+    AccessToken,
+}
+
+/// A session's deadlines and place.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct SessionFacts {
+    /// Its id.
+    pub id: SessionId,
+    /// Its own grant.
+    pub grant: GrantRef,
+    /// The newest generation.
+    pub generation: u32,
+    /// How its token travels.
+    pub delivery: &'static str,
+    /// What the device is called.
+    pub device: Option<String>,
+    /// When the user signed in.
+    pub created_at: Time,
+    /// When its token was last renewed.
+    pub last_used_at: Time,
+    /// When it ends if it is not used.
+    pub idle_expires_at: Time,
+    /// When it ends whatever happens.
+    pub absolute_expires_at: Option<Time>,
+    /// What its replays add up to, of 3.
+    pub points: u8,
+}
+
+/// Why there is no explanation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unexplained {
+    /// The text is neither an id nor a token of ours.
+    NotOurs,
+    /// It is, but nothing is known of it (any more).
+    NotFound,
+}
+
+/// Explains `text`: an id (`ses_`, `grt_`, `usr_`, `evt_`), a refresh token or an access token. Only reads: explaining a
+/// token is no use of it.
+///
+/// # Errors
+/// [`Broken`] if the store is.
+pub async fn explain(engine: &Engine, text: &str) -> Result<Result<Explanation, Unexplained>, Broken> {
+    let text = text.trim();
+    if text.starts_with(crate::token::PREFIX) {
+        return refresh_token(engine, text).await;
+    }
+    if let Ok(id) = text.parse::<SessionId>() {
+        let record = engine.store.session(id).await?;
+        return of_session(engine, Subject::Session { id }, record, TimelineOf::Session(id)).await;
+    }
+    if let Ok(id) = text.parse::<GrantRef>() {
+        let record = engine.store.session_of(id).await?;
+        return of_session(engine, Subject::Grant { id }, record, TimelineOf::Grant(id)).await;
+    }
+    if let Ok(id) = text.parse::<UserId>() {
+        return of_user(engine, id).await;
+    }
+    if let Ok(id) = text.parse::<EventId>() {
+        return of_event(engine, id).await;
+    }
+    match engine.mint.session_named_by(text) {
+        Some(id) => {
+            let record = engine.store.session(id).await?;
+            of_session(engine, Subject::AccessToken, record, TimelineOf::Session(id)).await
+        }
+        None => Ok(Err(Unexplained::NotOurs)),
+    }
+}
+
+async fn refresh_token(engine: &Engine, text: &str) -> Result<Result<Explanation, Unexplained>, Broken> {
+    let opened = [Endpoint::Session, Endpoint::OAuth].map(|endpoint| engine.refresh_keys.open(endpoint, text));
+    if opened.iter().any(|opened| *opened == Err(Stopped::Unavailable)) {
+        return Ok(Err(Unexplained::NotFound));
+    }
+    let Some(presented) = opened.into_iter().find_map(Result::ok) else {
+        return Ok(Err(Unexplained::NotOurs));
+    };
+    let Some(record) = engine.store.session_by_secret(presented.grant).await? else {
+        return Ok(Err(Unexplained::NotFound));
+    };
+    // A gate alone is 64 bits; what an operator acts on is the whole MAC.
+    if !engine.refresh_keys.is_genuine(&presented, &record.grant.salt) {
+        return Ok(Err(Unexplained::NotOurs));
+    }
+    let standing = match presented.generation.0.cmp(&record.grant.generation.0) {
+        std::cmp::Ordering::Equal => "newest",
+        std::cmp::Ordering::Greater => "ahead",
+        std::cmp::Ordering::Less if presented.generation.0 + 1 == record.grant.generation.0 => "predecessor",
+        std::cmp::Ordering::Less => "old",
+    };
+    let subject = Subject::RefreshToken {
+        generation: presented.generation.0,
+        standing,
+    };
+    let timeline = TimelineOf::Session(record.session.id);
+    of_session(engine, subject, Some(record), timeline).await
+}
+
+async fn of_session(
+    engine: &Engine,
+    subject: Subject,
+    record: Option<SessionRecord>,
+    timeline: TimelineOf,
+) -> Result<Result<Explanation, Unexplained>, Broken> {
+    let timeline = engine.store.timeline(timeline, TIMELINE).await?;
+    let Some(record) = record else {
+        // The row is past its retention; what the timeline still knows is better than nothing.
+        let Some(last) = timeline.last() else {
+            return Ok(Err(Unexplained::NotFound));
+        };
+        let (user, ended) = (last.user, timeline.iter().rev().find(|event| event.reason.is_some()));
+        let (reason, ended_at) = (ended.and_then(|event| event.reason), ended.map(|event| event.at));
+        let because = reason.map(Reason::sentence);
+        let explanation = Explanation {
+            subject,
+            session: None,
+            user,
+            identifier: None,
+            state: "ended",
+            reason,
+            because,
+            ended_at,
+            timeline,
+        };
+        return Ok(Ok(explanation));
+    };
+    let life = record.life_at(engine, engine.now());
+    let SessionRecord {
+        session,
+        grant,
+        identifier,
+    } = record;
+    let (reason, ended_at) = match life {
+        Life::Alive => (None, None),
+        Life::Ended { at, reason } => (Some(reason), Some(at)),
+    };
+    Ok(Ok(Explanation {
+        subject,
+        user: Some(session.user),
+        identifier,
+        state: if life.is_alive() { "alive" } else { "ended" },
+        reason,
+        because: reason.map(Reason::sentence),
+        ended_at,
+        session: Some(SessionFacts {
+            id: session.id,
+            grant: grant.public_id,
+            generation: grant.generation.0,
+            delivery: grant.kind.as_str(),
+            device: session.device,
+            created_at: session.created_at,
+            last_used_at: grant.rotated_at,
+            idle_expires_at: grant.idle.0,
+            absolute_expires_at: Some(grant.absolute)
+                .filter(|at| *at != AbsoluteDeadline::NEVER)
+                .map(|at| at.0),
+            points: grant.suspicion.points,
+        }),
+        timeline,
+    }))
+}
+
+async fn of_user(engine: &Engine, id: UserId) -> Result<Result<Explanation, Unexplained>, Broken> {
+    let timeline = engine.store.timeline(TimelineOf::User(id), TIMELINE).await?;
+    let user = engine.store.user(UserSelector::Id(id)).await?;
+    if user.is_none() && timeline.is_empty() {
+        return Ok(Err(Unexplained::NotFound));
+    }
+    let disabled_at = user.as_ref().and_then(|user| user.disabled_at);
+    let reason = match &user {
+        None => Some(Reason::UserDeleted),
+        Some(_) => disabled_at.map(|_| Reason::UserDisabled),
+    };
+    Ok(Ok(Explanation {
+        subject: Subject::User { id },
+        session: None,
+        user: Some(id),
+        identifier: user
+            .and_then(|user| user.identifiers.into_iter().next())
+            .map(|known| known.shown),
+        state: if reason.is_none() { "alive" } else { "ended" },
+        reason,
+        because: reason.map(Reason::sentence),
+        ended_at: disabled_at,
+        timeline,
+    }))
+}
+
+async fn of_event(engine: &Engine, id: EventId) -> Result<Result<Explanation, Unexplained>, Broken> {
+    let Some(event) = engine.store.event(id).await? else {
+        return Ok(Err(Unexplained::NotFound));
+    };
+    match (event.session, event.user) {
+        (Some(session), _) => {
+            let record = engine.store.session(session).await?;
+            of_session(engine, Subject::Event { id }, record, TimelineOf::Session(session)).await
+        }
+        (None, Some(user)) => of_user(engine, user).await,
+        (None, None) => Ok(Err(Unexplained::NotFound)),
+    }
+}

@@ -1,0 +1,3 @@
+//! What people prove themselves with. One file per factor.
+
+pub mod password;

@@ -1,0 +1,337 @@
+//! Passwords: what is asked of one (NIST SP 800-63B-4 §3.1.1), and Argon2id off the async threads.
+//!
+//! Hashing is the only expensive thing that a stranger can ask for, so it stands behind a bounded queue: so many are hashed
+//! at once, so many wait, and the next one is told to come back later.
+
+use std::{fmt, sync::Arc};
+
+use argon2::{
+    Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version, password_hash::phc::PasswordHash,
+};
+use tokio::sync::Semaphore;
+use unicode_normalization::UnicodeNormalization;
+use zeroize::Zeroizing;
+
+use crate::ports::Random;
+
+/// What is asked of a password.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PasswordRules {
+    /// At least so many code points after NFC.
+    pub shortest: usize,
+}
+
+impl Default for PasswordRules {
+    fn default() -> Self {
+        Self { shortest: 12 }
+    }
+}
+
+/// At most so many code points: longer ones cost us more than they give.
+pub const LONGEST: usize = 128;
+
+/// Why a password was not taken. NIST SP 800-63B-4 §3.1.1.2: the reason is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Weakness {
+    /// Fewer code points than this.
+    TooShort(usize),
+    /// More than [`LONGEST`].
+    TooLong,
+    /// One of those that everybody tries first.
+    Common,
+    /// The identifier itself, or it again and again.
+    Identifier,
+}
+
+impl fmt::Display for Weakness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooShort(least) => write!(f, "use at least {least} characters"),
+            Self::TooLong => write!(f, "use at most {LONGEST} characters"),
+            Self::Common => f.write_str("this is one of the passwords that are tried first; choose another one"),
+            Self::Identifier => f.write_str("this is the name that you sign in with; choose another one"),
+        }
+    }
+}
+
+impl PasswordRules {
+    /// Checks a new password of somebody with these identifiers.
+    ///
+    /// # Errors
+    /// [`Weakness`]
+    pub fn check(&self, password: &str, identifiers: &[&str]) -> Result<(), Weakness> {
+        let Some(normal) = normalised(password) else {
+            return Err(Weakness::TooLong);
+        };
+        let length = normal.chars().count();
+        if length < self.shortest {
+            return Err(Weakness::TooShort(self.shortest));
+        }
+        // The whole password is compared, not its parts (NIST SP 800-63B-4 §3.1.1.2).
+        let lower = normal.to_lowercase();
+        if COMMON.contains(&lower.as_str()) || is_one_pattern(&lower) {
+            return Err(Weakness::Common);
+        }
+        let is_name = |name: &&str| {
+            let name = name.to_lowercase();
+            let local = name.split('@').next().unwrap_or_default().to_owned();
+            lower == name || (!local.is_empty() && lower.replace(&local, "").is_empty())
+        };
+        if identifiers.iter().any(is_name) {
+            return Err(Weakness::Identifier);
+        }
+        Ok(())
+    }
+}
+
+/// Cost of a hash.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cost {
+    /// KiB of memory.
+    pub memory_kib: u32,
+    /// Passes over it.
+    pub passes: u32,
+    /// Lanes.
+    pub lanes: u32,
+}
+
+impl Default for Cost {
+    /// OWASP's recommendation: 19 MiB, t = 2, p = 1.
+    fn default() -> Self {
+        Self {
+            memory_kib: 19 * 1024,
+            passes: 2,
+            lanes: 1,
+        }
+    }
+}
+
+impl Cost {
+    /// The largest that an imported hash may ask for: one sign-in must not take a node's memory.
+    pub const MOST: Self = Self {
+        memory_kib: 256 * 1024,
+        passes: 16,
+        lanes: 8,
+    };
+
+    fn params(self) -> Option<Params> {
+        Params::new(self.memory_kib, self.passes, self.lanes, None).ok()
+    }
+}
+
+/// Too many passwords are being hashed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Busy;
+
+/// Makes and checks hashes, so many at once.
+pub struct Hasher {
+    cost: Cost,
+    argon2: Argon2<'static>,
+    /// Checked for those who do not exist, so that the answer takes as long.
+    decoy: String,
+    running: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    random: Arc<dyn Random>,
+}
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hasher")
+            .field("cost", &self.cost)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The right to hash now. Held while a password is checked, so that what is read after it was taken still holds.
+pub struct Turn {
+    _running: tokio::sync::OwnedSemaphorePermit,
+    _waiting: tokio::sync::OwnedSemaphorePermit,
+}
+
+/// What checking a password told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Checked {
+    /// It is another one, or there is none.
+    Wrong,
+    /// It is the right one.
+    Right {
+        /// Its hash was made at another cost and should be made again.
+        outdated: bool,
+    },
+}
+
+impl Hasher {
+    /// `concurrency` at once, `queue` waiting. `None` if Argon2 refuses the cost.
+    #[must_use]
+    pub fn new(cost: Cost, concurrency: usize, queue: usize, random: Arc<dyn Random>) -> Option<Self> {
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.params()?);
+        let decoy = hash(&argon2, "a password that nobody has", &*random)?;
+        Some(Self {
+            cost,
+            argon2,
+            decoy,
+            running: Arc::new(Semaphore::new(concurrency)),
+            waiting: Arc::new(Semaphore::new(concurrency + queue)),
+            random,
+        })
+    }
+
+    /// Waits for a turn.
+    ///
+    /// # Errors
+    /// [`Busy`] at once if too many wait already.
+    pub async fn turn(&self) -> Result<Turn, Busy> {
+        let waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| Busy)?;
+        let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Busy)?;
+        Ok(Turn {
+            _running: running,
+            _waiting: waiting,
+        })
+    }
+
+    /// Checks `password` against `hash`. Without one a decoy is checked, so that the time tells nothing.
+    ///
+    /// # Errors
+    /// [`Busy`] if the runtime is stopping.
+    pub async fn check(&self, turn: Turn, hash: Option<&str>, password: &str) -> Result<Checked, Busy> {
+        let Some(password) = normalised(password) else {
+            // Longer than any password can be: it cannot be right, and hashing it would cost. The length is the caller's own.
+            return Ok(Checked::Wrong);
+        };
+        let exists = hash.is_some_and(can_check);
+        let hash = hash.filter(|hash| can_check(hash)).unwrap_or(&self.decoy).to_owned();
+        let cost = self.cost;
+        let argon2 = self.argon2.clone();
+        tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let Ok(parsed) = PasswordHash::new(&hash) else {
+                return Checked::Wrong;
+            };
+            let right = argon2.verify_password(password.as_bytes(), &parsed).is_ok();
+            if right && exists {
+                Checked::Right {
+                    outdated: cost_of(&parsed) != Some(cost),
+                }
+            } else {
+                Checked::Wrong
+            }
+        })
+        .await
+        .map_err(|_| Busy)
+    }
+
+    /// Hashes a new password.
+    ///
+    /// # Errors
+    /// [`Busy`] if too many wait already.
+    pub async fn hash(&self, password: &str) -> Result<String, Busy> {
+        let turn = self.turn().await?;
+        let password = normalised(password).ok_or(Busy)?;
+        let (argon2, random) = (self.argon2.clone(), Arc::clone(&self.random));
+        tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            hash(&argon2, &password, &*random)
+        })
+        .await
+        .ok()
+        .flatten()
+        .ok_or(Busy)
+    }
+}
+
+/// Whether `hash` is one that this version checks, at a cost that it is willing to pay.
+#[must_use]
+pub fn can_check(hash: &str) -> bool {
+    let Some(cost) = PasswordHash::new(hash).ok().as_ref().and_then(cost_of) else {
+        return false;
+    };
+    cost.memory_kib <= Cost::MOST.memory_kib && cost.passes <= Cost::MOST.passes && cost.lanes <= Cost::MOST.lanes
+}
+
+fn cost_of(hash: &PasswordHash) -> Option<Cost> {
+    if hash.algorithm.as_str() != "argon2id" || hash.hash.is_none() {
+        return None;
+    }
+    let params = Params::try_from(hash).ok()?;
+    Some(Cost {
+        memory_kib: params.m_cost(),
+        passes: params.t_cost(),
+        lanes: params.p_cost(),
+    })
+}
+
+fn hash(argon2: &Argon2<'_>, password: &str, random: &dyn Random) -> Option<String> {
+    let mut salt = [0; 16];
+    random.fill(&mut salt);
+    Some(
+        argon2
+            .hash_password_with_salt(password.as_bytes(), &salt)
+            .ok()?
+            .to_string(),
+    )
+}
+
+/// NIST SP 800-63B-4 §3.1.1.2: Unicode passwords are normalised before they are hashed. `None` if longer than [`LONGEST`].
+fn normalised(password: &str) -> Option<Zeroizing<String>> {
+    // A code point is at most four bytes; NFC of text within the limit may have had three times as many before.
+    if password.len() > LONGEST * 4 * 3 {
+        return None;
+    }
+    let normal: Zeroizing<String> = Zeroizing::new(password.nfc().collect());
+    (normal.chars().count() <= LONGEST).then_some(normal)
+}
+
+/// One character, or a run up or down the alphabet or the digits, all the way.
+fn is_one_pattern(password: &str) -> bool {
+    let codes: Vec<i64> = password.chars().map(|c| i64::from(u32::from(c))).collect();
+    [0, 1, -1]
+        .iter()
+        .any(|step| codes.windows(2).all(|pair| matches!(pair, [a, b] if b - a == *step)))
+}
+
+/// Those that are tried first and are long enough for the default rule. An offline list of breached ones is a later wave's.
+const COMMON: [&str; 40] = [
+    "123456789012",
+    "1234567890123",
+    "12345678901234",
+    "123456789123456",
+    "1234567890123456",
+    "1234567891011",
+    "123456123456",
+    "123123123123",
+    "111222333444",
+    "121212121212",
+    "qwertyuiop12",
+    "qwertyuiop123",
+    "qwertyuiop[]",
+    "qwertyqwerty",
+    "qwerty123456",
+    "qwerty1234567890",
+    "1q2w3e4r5t6y",
+    "1qaz2wsx3edc",
+    "1qaz2wsx3edc4rfv",
+    "qazwsxedcrfv",
+    "asdfghjkl123",
+    "zxcvbnm12345",
+    "password1234",
+    "password12345",
+    "password123456",
+    "passwordpassword",
+    "password123!",
+    "p@ssw0rd1234",
+    "p@ssword1234",
+    "passw0rd1234",
+    "administrator",
+    "admin123456789",
+    "adminadminadmin",
+    "welcome12345",
+    "letmein12345",
+    "iloveyou1234",
+    "iloveyou12345",
+    "changeme1234",
+    "correcthorsebatterystaple",
+    "correct horse battery staple",
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! Names of things: ids that are shown, and the generation counter.
+//!
+//! Ids are `UUIDv7` (RFC 9562 §5.7), so they sort by creation, and carry a prefix that says what they name.
+
+use std::{fmt, str::FromStr};
+
+use uuid::Uuid;
+
+use crate::{ports::Random, time::Time};
+
+/// Text that is no id of the kind asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotAnId {
+    expected: &'static str,
+}
+
+impl fmt::Display for NotAnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "not an id: expected {} followed by 32 hexadecimal digits",
+            self.expected
+        )
+    }
+}
+
+impl std::error::Error for NotAnId {}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 16]);
+
+        impl $name {
+            /// What the shown form begins with.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// A new id for something created at `now`.
+            #[must_use]
+            pub fn new(now: Time, random: &dyn Random) -> Self {
+                Self(uuid_v7(now, random))
+            }
+
+            /// From the 16 bytes that stores keep.
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(bytes)
+            }
+
+            /// The 16 bytes that stores keep.
+            #[must_use]
+            pub const fn as_bytes(&self) -> &[u8; 16] {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}{}", $prefix, Uuid::from_bytes(self.0).simple())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NotAnId;
+
+            fn from_str(text: &str) -> Result<Self, NotAnId> {
+                text.strip_prefix($prefix)
+                    .filter(|digits| digits.len() == 32)
+                    .and_then(|digits| Uuid::try_parse(digits).ok())
+                    .map(|uuid| Self(uuid.into_bytes()))
+                    .ok_or(NotAnId { expected: $prefix })
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                std::borrow::Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+id!(
+    /// A person. The `sub` of every token, never the e-mail address.
+    UserId, "usr_");
+id!(
+    /// One sign-in on one device. The `sid` of every token.
+    SessionId, "ses_");
+id!(
+    /// The public name of a grant, for logs, events and listings. Its secret one is [`crate::token::GrantId`].
+    GrantRef, "grt_");
+id!(
+    /// One line of the timeline.
+    EventId, "evt_");
+
+/// RFC 9562 §5.7: 48 bits of Unix milliseconds, then version, variant and 74 random bits.
+fn uuid_v7(now: Time, random: &dyn Random) -> [u8; 16] {
+    let mut tail = [0; 10];
+    random.fill(&mut tail);
+    let millis = u64::try_from(now.millis()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &tail)
+        .into_uuid()
+        .into_bytes()
+}
+
+/// Which token of a grant is meant; the newest one issued is the grant's own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Generation(pub u32);
+
+impl Generation {
+    /// Of the first token of every grant.
+    pub const FIRST: Self = Self(1);
+
+    /// Past this one a grant ends (`generation_exhausted`) rather than count further: the margin keeps every sum of the
+    /// decision table below 2³².
+    pub const LAST: Self = Self(u32::MAX - 8);
+
+    /// The next generation, `None` near 2³².
+    #[must_use]
+    pub fn next(self) -> Option<Self> {
+        self.skip(1)
+    }
+
+    /// `steps` generations on, `None` near 2³².
+    #[must_use]
+    pub fn skip(self, steps: u32) -> Option<Self> {
+        self.0.checked_add(steps).map(Self).filter(|next| *next <= Self::LAST)
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Counts the times that everything a user holds was ended at once. A grant issued under an older epoch is over.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Epoch(pub u32);
+
+/// An OAuth client's identifier (RFC 6749 §2.2).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct ClientId(pub String);
+
+impl ClientId {
+    /// The client of Regrant's own session API.
+    #[must_use]
+    pub fn session_api() -> Self {
+        Self("regrant".to_owned())
+    }
+}

@@ -1,0 +1,349 @@
+//! What the engine needs of the world: a store, a clock, randomness.
+//!
+//! One store verb is one transaction and one invariant, and it returns its outcome as a value. `Err` is a broken machine:
+//! nothing was acknowledged, and the caller may try again.
+
+use std::{fmt, future::Future, pin::Pin};
+
+use crate::{
+    event::{Actor, Event, Mail},
+    id::{EventId, GrantRef, SessionId, UserId},
+    keyring::SealedKey,
+    login::{Account, FailureCount, FailureKey},
+    reason::Reason,
+    refresh::{Decision, Grant, State},
+    session::{Session, SessionRecord},
+    time::{Seconds, Time},
+    token::{GrantId, KeyId},
+    user::{Identifier, NewUser, User},
+};
+
+/// The time of day. `SystemClock` in the server is the one that reads it.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Time;
+}
+
+/// Randomness fit for secrets.
+pub trait Random: Send + Sync {
+    /// Fills `bytes`.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// A store's answer on its way.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Broken>> + Send + 'a>>;
+
+/// The machine broke: nothing that was asked for is known to have happened, and nothing was acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Broken {
+    /// Too much work waits already. Nothing was tried.
+    Overloaded,
+    /// The store failed; the text is for the operator.
+    Store(String),
+    /// The store holds something that this version cannot read; the text is for the operator.
+    Damaged(String),
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Overloaded => f.write_str("too much work is waiting already"),
+            Self::Store(detail) => write!(f, "the store failed: {detail}"),
+            Self::Damaged(detail) => write!(f, "the store holds something unreadable: {detail}"),
+        }
+    }
+}
+
+impl std::error::Error for Broken {}
+
+/// What a store loads for one use of a grant: the state that is decided on, and the facts that tokens tell.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Loaded {
+    /// What is decided on.
+    pub state: State,
+    /// What access tokens tell.
+    pub facts: Facts,
+}
+
+/// What access tokens tell of a session and its user.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Facts {
+    /// When the user last proved who they are.
+    pub auth_time: Time,
+    /// How (RFC 8176).
+    pub amr: Vec<String>,
+    /// The user's roles, sorted.
+    pub roles: Vec<String>,
+    /// The user's first identifier.
+    pub identifier: Option<String>,
+}
+
+/// Decides about a grant inside the store's transaction. Pure, so that a store may run it again.
+pub type Judge = Box<dyn Fn(Option<&Loaded>) -> Verdict + Send>;
+
+/// What a judge says. The store carries it out, commits, and returns it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Verdict {
+    /// The decision of the table.
+    pub decision: Decision,
+    /// The grant as it is to be after this, with its facts; `None` where there is none.
+    pub loaded: Option<Box<Loaded>>,
+    /// The grant's row is to be written.
+    pub write: bool,
+    /// The grant's family ends for this reason; if it is a session's own grant, with the session and all its grants.
+    pub ends: Option<Reason>,
+    /// To be written to the timeline.
+    pub events: Vec<Event>,
+    /// To be written to the outbox.
+    pub mail: Option<Mail>,
+}
+
+/// When, why and by whom something is ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct End {
+    /// When.
+    pub at: Time,
+    /// Why.
+    pub reason: Reason,
+    /// By whom.
+    pub actor: Actor,
+}
+
+/// A session to be opened.
+pub struct NewSession {
+    /// The session.
+    pub session: Session,
+    /// Its own grant. Its epoch is the one under which the user proved who they are.
+    pub grant: Grant,
+    /// How many live sessions the user may have, this one included.
+    pub limit: u32,
+    /// The grant in the caller's cookie, which this one takes the place of, with the judge of that use.
+    pub replaces: Option<(GrantId, Judge)>,
+    /// To be written to the timeline.
+    pub event: Event,
+    /// Failures to forget, since this sign-in succeeded.
+    pub forgive: Vec<FailureKey>,
+}
+
+/// What became of a [`NewSession`].
+#[derive(Clone, PartialEq, Debug)]
+pub enum Opened {
+    /// It is open; `facts` are the user's at that moment.
+    Opened {
+        /// For the first access token.
+        facts: Facts,
+    },
+    /// The user was disabled, deleted or re-authenticated meanwhile: this sign-in counts for nothing.
+    UserChanged,
+}
+
+/// A change of password by its owner.
+#[derive(Clone)]
+pub struct PasswordChange {
+    /// The hash that the old password was compared with.
+    pub expected: String,
+    /// The new one.
+    pub hash: String,
+    /// To be written to the timeline.
+    pub event: Event,
+}
+
+/// What became of a [`PasswordChange`].
+#[derive(Clone, PartialEq, Debug)]
+pub enum PasswordChanged {
+    /// It holds; every other session of the user ended, and the verdict's grant was raised.
+    Changed(Verdict),
+    /// The grant may not do this now.
+    NotAllowed(Verdict),
+    /// Somebody changed the password meanwhile.
+    Conflict,
+}
+
+/// Which sessions to list, newest first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SessionFilter {
+    /// Only this user's.
+    pub user: Option<UserId>,
+    /// Those older than this one: the last of the page before.
+    pub after: Option<SessionId>,
+    /// At most so many.
+    pub limit: u32,
+    /// Ended ones too.
+    pub ended: bool,
+}
+
+/// Which part of the timeline.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TimelineOf {
+    /// All of a session.
+    Session(SessionId),
+    /// All of a user.
+    User(UserId),
+    /// One grant's.
+    Grant(GrantRef),
+}
+
+/// What a sweep removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Swept {
+    /// Sessions whose deadline had passed, now written as ended.
+    pub expired: u64,
+    /// Rows past their retention.
+    pub removed: u64,
+}
+
+/// What a sweep may remove.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Retention {
+    /// Events, and sessions after their end.
+    pub events: Seconds,
+    /// Rotations in the timeline; the last [`Self::rotations_kept`] of a grant stay longer.
+    pub rotations: Seconds,
+    /// See [`Self::rotations`].
+    pub rotations_kept: u32,
+    /// At most so many rows of each kind in one transaction.
+    pub batch: u32,
+}
+
+/// How to find a user.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum UserSelector {
+    /// By its id.
+    Id(UserId),
+    /// By an identifier.
+    Identifier(Identifier),
+}
+
+/// What became of a change to one user.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UserChanged {
+    /// It was made; so many sessions ended with it.
+    Changed {
+        /// How many.
+        ended: u64,
+    },
+    /// There was nothing to change.
+    Unchanged,
+    /// There is no such user.
+    NotFound,
+}
+
+/// What became of users to be added. All or none are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum UsersAdded {
+    /// All are there.
+    Added,
+    /// The `index`th one's identifier belongs to another user already.
+    Taken {
+        /// Counted from 0.
+        index: usize,
+    },
+    /// The `index`th one has a role that does not exist.
+    NoSuchRole {
+        /// Counted from 0.
+        index: usize,
+        /// Its name.
+        role: String,
+    },
+}
+
+/// What became of a change to a role.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RoleChanged {
+    /// It was made.
+    Changed,
+    /// It was so already.
+    Unchanged,
+    /// There is no such role.
+    NoSuchRole,
+    /// There is no such user.
+    NoSuchUser,
+}
+
+/// What a store remembers of the keys and the issuer that it belongs to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Identity {
+    /// The issuer, once one has served.
+    pub issuer: Option<String>,
+    /// The check value of each refresh key.
+    pub refresh_keys: Vec<(KeyId, [u8; 16])>,
+}
+
+/// Where Regrant keeps its truth.
+///
+/// Every verb is one transaction, durable before its answer is given.
+pub trait Store: Send + Sync {
+    /// Loads the grant `id`, asks `judge`, carries its verdict out and returns it.
+    fn refresh(&self, id: GrantId, judge: Judge) -> Answer<'_, Verdict>;
+    /// Changes a password by its owner: judge, new hash, new epoch, everything else of the user ended, in one.
+    fn change_password(&self, id: GrantId, judge: Judge, change: PasswordChange) -> Answer<'_, PasswordChanged>;
+    /// Opens a session; re-reads the user, keeps the limit, ends what it replaces.
+    fn open_session(&self, new: NewSession) -> Answer<'_, Opened>;
+    /// One session.
+    fn session(&self, id: SessionId) -> Answer<'_, Option<SessionRecord>>;
+    /// The session that a grant belongs to.
+    fn session_of(&self, grant: GrantRef) -> Answer<'_, Option<SessionRecord>>;
+    /// The session that a grant belongs to, by its secret id: for `regrant explain`, which has a token.
+    fn session_by_secret(&self, id: GrantId) -> Answer<'_, Option<SessionRecord>>;
+    /// Many sessions.
+    fn sessions(&self, filter: SessionFilter) -> Answer<'_, Vec<SessionRecord>>;
+    /// Ends a session and all its grants; whether there was a live one (of `owner`).
+    fn end_session(&self, id: SessionId, owner: Option<UserId>, end: End) -> Answer<'_, bool>;
+    /// Ends a user's sessions but one; how many.
+    fn end_sessions(&self, user: UserId, except: Option<SessionId>, end: End) -> Answer<'_, u64>;
+
+    /// Who signs in by this identifier.
+    fn account(&self, identifier: Identifier) -> Answer<'_, Option<Account>>;
+    /// The failures counted under `keys`, in their order.
+    fn failures(&self, keys: Vec<FailureKey>) -> Answer<'_, Vec<FailureCount>>;
+    /// Counts one failure under each of `keys`; counts older than `window` begin anew.
+    fn note_failure(&self, keys: Vec<FailureKey>, at: Time, window: Seconds, event: Event) -> Answer<'_, ()>;
+
+    /// Adds users.
+    fn add_users(&self, users: Vec<NewUser>, event: Event) -> Answer<'_, UsersAdded>;
+    /// One user.
+    fn user(&self, selector: UserSelector) -> Answer<'_, Option<User>>;
+    /// Many users in the order of their creation, after one, at most `limit`.
+    fn users(&self, after: Option<UserId>, limit: u32) -> Answer<'_, Vec<User>>;
+    /// A user's password hash, for the export.
+    fn password_hash(&self, user: UserId) -> Answer<'_, Option<String>>;
+    /// Sets a password by the operator: new epoch, everything of the user ended.
+    fn set_password(&self, user: UserSelector, hash: String, end: End) -> Answer<'_, UserChanged>;
+    /// Replaces a hash of the same password by a better one. Nothing else changes.
+    fn upgrade_password(&self, user: UserId, expected: String, hash: String) -> Answer<'_, ()>;
+    /// Disables a user (everything it holds ends) or enables it.
+    fn set_disabled(&self, user: UserSelector, disabled: bool, end: End) -> Answer<'_, UserChanged>;
+    /// Deletes a user and all that belongs to it.
+    fn delete_user(&self, user: UserSelector, end: End) -> Answer<'_, UserChanged>;
+
+    /// Adds a role; whether it is new.
+    fn add_role(&self, name: String, at: Time) -> Answer<'_, bool>;
+    /// All roles, each with the number of users that have it.
+    fn roles(&self) -> Answer<'_, Vec<(String, u64)>>;
+    /// Removes a role from everybody; whether there was one.
+    fn remove_role(&self, name: String) -> Answer<'_, bool>;
+    /// Gives or takes a role.
+    fn set_role(&self, role: String, user: UserSelector, has: bool, end: End) -> Answer<'_, RoleChanged>;
+
+    /// The timeline, oldest first, at most `limit` of the newest.
+    fn timeline(&self, of: TimelineOf, limit: u32) -> Answer<'_, Vec<Event>>;
+    /// One event.
+    fn event(&self, id: EventId) -> Answer<'_, Option<Event>>;
+
+    /// The signing keys, sealed.
+    fn signing_keys(&self) -> Answer<'_, Vec<SealedKey>>;
+    /// Adds a signing key unless there is one; the keys afterwards.
+    fn add_first_signing_key(&self, key: SealedKey, event: Event) -> Answer<'_, Vec<SealedKey>>;
+
+    /// What the store remembers of keys and issuer.
+    fn identity(&self) -> Answer<'_, Identity>;
+    /// Remembers them. Check values are only ever added.
+    fn remember(&self, identity: Identity) -> Answer<'_, ()>;
+    /// Whether any session is alive at `now` as far as the rows say.
+    fn has_live_sessions(&self, now: Time) -> Answer<'_, bool>;
+
+    /// Writes passed deadlines and removes what is past its retention, a batch of each.
+    fn sweep(&self, now: Time, retention: Retention) -> Answer<'_, Swept>;
+    /// Whether the store answers and can write.
+    fn ready(&self) -> Answer<'_, ()>;
+}

@@ -1,0 +1,997 @@
+//! THE ROTATION: how a refresh token renews itself, and how a stolen one is found out.
+//!
+//! ```text
+//!              issue                        the holder of g uses it: Rotated, g := g+1
+//!                │                ┌──────────────────────────────────────────────┐
+//!                ▼                ▼                                              │
+//!          ┌───────────┐   ┌─────────────┐  g−1 again, from where it belongs: ┌──┴──────────┐
+//!          │ g = 1     ├──▶│ g, unused   ├───────── Replayed (g again) ──────▶│ g, unused,  │
+//!          └───────────┘   └──────┬──────┘◀───────────────────────────────────┤ with points │
+//!                                 │                                           └──┬──────────┘
+//!       older than g−1, or too many points: Reused     deadlines, sign-out,      │
+//!                                 │                    disable, …: Ended         │
+//!                                 ▼                                              ▼
+//!                          ┌──────────────────────── over for ever ─────────────────┐
+//!                          └────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! 1. The caller opens the token (`token.rs`), which needs no I/O, and authenticates the client if it has to.
+//! 2. [`refresh`] reads the clock once and hands the store a judge.
+//! 3. The store loads the one row in its transaction and asks the judge: is the token genuine, and what does [`decide`] say?
+//!    [`apply`] says what becomes of the row. The store writes that, commits, and only then gives the verdict back.
+//! 4. `mint.rs` makes the access token; the successor is computed, never stored.
+//!
+//! [`decide`] is pure: no I/O, no clock, no randomness. Its rows stand in the order of the protocol's table, and the first
+//! match wins.
+
+use std::sync::Arc;
+
+use crate::{
+    Engine,
+    context::{Context, Networks},
+    event::{Actor, Event, EventKind, Mail, MailKind},
+    id::{ClientId, Epoch, Generation, GrantRef, SessionId, UserId},
+    mint::AccessToken,
+    ports::{Broken, Facts, Judge, Loaded, Random, Verdict},
+    reason::{Life, Reason, WireReason, named},
+    time::{AbsoluteDeadline, IdleDeadline, Seconds, Time},
+    token::{Endpoint, GrantId, KeyId, Presented, RefreshToken, Salt},
+};
+
+/// A grant with all that its use depends on: what the store loads, and what [`decide`] reads.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct State {
+    /// The grant itself.
+    pub grant: Grant,
+    /// The session that it belongs to, `None` for an offline grant.
+    pub session: Option<Life>,
+    /// The user that it belongs to.
+    pub user: Owner,
+    /// Whether its client still exists.
+    pub client_exists: bool,
+    /// Whether the user's consent to it still stands.
+    pub consent_stands: bool,
+}
+
+/// The user of a grant, as far as the rotation cares.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Owner {
+    /// May use what was issued under this epoch.
+    Active(Epoch),
+    /// Was disabled.
+    Disabled,
+    /// Is no more.
+    Gone,
+}
+
+/// One refresh-token family: one row for its whole life.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Grant {
+    /// The secret id that its tokens carry.
+    pub id: GrantId,
+    /// The id that is shown.
+    pub public_id: GrantRef,
+    /// The random half of its MAC.
+    pub salt: Salt,
+    /// The master that made its newest token.
+    pub key: KeyId,
+    /// Where its tokens may be used.
+    pub endpoint: Endpoint,
+    /// Whose client holds it.
+    pub client: ClientId,
+    /// Whose it is.
+    pub user: UserId,
+    /// The session that it belongs to; `None` for an offline grant.
+    pub session: Option<SessionId>,
+    /// The user's epoch when it was issued or last re-authenticated.
+    pub epoch: Epoch,
+    /// How it is held.
+    pub holding: Holding,
+    /// What lifetimes and reply it has.
+    pub kind: GrantKind,
+    /// The newest generation issued.
+    pub generation: Generation,
+    /// The generation that a change of privilege issued, while it is the newest.
+    pub fence: Option<Generation>,
+    /// Whether the newest generation was used without being rotated (a peek, or rotation switched off).
+    pub newest_used: bool,
+    /// What the holder may ask for.
+    pub scope: String,
+    /// The audience of its access tokens.
+    pub audience: String,
+    /// When it was issued.
+    pub issued_at: Time,
+    /// When its newest generation was issued.
+    pub rotated_at: Time,
+    /// The last time that something about it was decided; `now` is never before.
+    pub last_event: Time,
+    /// Ends it if it is not used.
+    pub idle: IdleDeadline,
+    /// Ends it whatever happens.
+    pub absolute: AbsoluteDeadline,
+    /// The context of its issue or last rotation.
+    pub context: Context,
+    /// The networks that it rotated from.
+    pub networks: Networks,
+    /// What its replays add up to.
+    pub suspicion: Suspicion,
+    /// How fast it is used.
+    pub pace: Pace,
+    /// Whether it lives.
+    pub life: Life,
+}
+
+/// How a grant is held.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Holding {
+    /// Whoever has the token.
+    Bearer,
+    /// A public client proves possession of a key at each use (RFC 9449 §5), from a generation on.
+    Bound {
+        /// The key's thumbprint.
+        key: KeyThumbprint,
+        /// The first generation that needs the proof (`bound_from`).
+        from: Generation,
+    },
+    /// A confidential client authenticates at each use (RFC 6749 §6, RFC 9449 §5).
+    ClientBound,
+}
+
+/// A SHA-256 JWK thumbprint (RFC 7638), the `jkt` of RFC 9449 §6.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeyThumbprint(pub [u8; 32]);
+
+named! {
+    /// What lifetimes a grant has, and how its token travels.
+    GrantKind {
+        /// A browser's: the token lives in a cookie that outlives the browser.
+        Cookie = "cookie",
+        /// A browser's: the cookie goes with the browser.
+        TransientCookie = "transient_cookie",
+        /// A native application's: the token travels in the body.
+        Native = "native",
+        /// Outlives the session (`offline_access`).
+        Offline = "offline",
+    }
+}
+
+/// Points: what replays of several generations add up to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Suspicion {
+    /// Of the generations before the one that can be replayed now.
+    pub points: u8,
+    /// The worst replay of the generation that can be replayed now.
+    pub worst: Option<Replay>,
+}
+
+impl Suspicion {
+    /// At this many points the family ends.
+    pub const LIMIT: u8 = 3;
+
+    /// A generation is closed by a rotation: one without a replay wipes the slate, one with bursts only leaves it.
+    #[must_use]
+    fn closed(self) -> Self {
+        let points = match self.worst {
+            None => 0,
+            Some(replay) => self.points.saturating_add(replay.weight()),
+        };
+        Self { points, worst: None }
+    }
+}
+
+named! {
+    /// How a predecessor was replayed. The order is that of gravity.
+    Replay {
+        /// By the holder of the key, or by the client itself.
+        Proven = "proven",
+        /// Tabs and prefetches: at once, from the same address.
+        Burst = "burst",
+        /// A lost reply: later, from where this grant rotated before.
+        Late = "late",
+        /// From elsewhere.
+        Foreign = "foreign",
+    }
+}
+
+impl Replay {
+    const fn weight(self) -> u8 {
+        match self {
+            Self::Proven | Self::Burst => 0,
+            Self::Late => 1,
+            Self::Foreign => 2,
+        }
+    }
+
+    const fn gravity(self) -> u8 {
+        match self {
+            Self::Proven => 0,
+            Self::Burst => 1,
+            Self::Late => 2,
+            Self::Foreign => 3,
+        }
+    }
+}
+
+/// How often a grant rotated, and its predecessor was replayed, in the current minute of each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Pace {
+    /// Rotations.
+    pub rotations: Window,
+    /// Replays of the generation that can be replayed now.
+    pub replays: Window,
+}
+
+/// A count within one minute that begins with the first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Window {
+    /// When the minute began.
+    pub since: Time,
+    /// How many there were.
+    pub count: u32,
+}
+
+impl Window {
+    /// One more at `now`, or the seconds to wait where `limit` a minute is reached.
+    fn count_one(self, now: Time, limit: u32) -> Result<Self, Seconds> {
+        let ends = self.since.plus(Seconds::MINUTE);
+        if self.count == 0 || now >= ends {
+            Ok(Self { since: now, count: 1 })
+        } else if self.count < limit {
+            Ok(Self {
+                since: self.since,
+                count: self.count.saturating_add(1),
+            })
+        } else {
+            Err(Seconds(u32::try_from(ends.seconds_from(now)).unwrap_or(60).max(1)))
+        }
+    }
+}
+
+/// One use of a token, as the protocol sees it.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The generation that the token carries.
+    pub generation: Generation,
+    /// Whether its mac is right.
+    pub genuine: bool,
+    /// Where it was presented.
+    pub endpoint: Endpoint,
+    /// Who presented it: the client that authenticated, or that a public client says it is.
+    pub client: ClientId,
+    /// The key whose possession was proven with this request.
+    pub proof: Option<KeyThumbprint>,
+    /// The request asks for more scope or another resource than granted.
+    pub asks_for_more: bool,
+    /// Do not rotate: the caller cannot keep a successor (`rotate: false`), or only reads.
+    pub peek: bool,
+    /// From where.
+    pub context: Context,
+    /// What the risk model says of it.
+    pub risk: Risk,
+}
+
+/// The risk model's word on a use (`risk.md`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Risk {
+    /// Go on.
+    Low,
+    /// Ask for a factor.
+    Medium,
+    /// End it.
+    High,
+}
+
+/// What the operator decides about a grant's use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Policy {
+    /// Slides with each rotation.
+    pub idle: Seconds,
+    /// Counted from the issue; `None` for no end.
+    pub absolute: Option<Seconds>,
+    /// `rotation = off`, heeded for bound and client-bound grants only.
+    pub rotation: Rotation,
+    /// What a replay from elsewhere is worth.
+    pub replay: ReplayPolicy,
+    /// How long after a rotation a replay from the same address costs nothing.
+    pub burst: Seconds,
+    /// Rotations of one grant in a minute.
+    pub rotations_per_minute: u32,
+    /// Replays of one generation in a minute.
+    pub replays_per_minute: u32,
+}
+
+impl Policy {
+    /// The protocol's own figures with the given lifetimes.
+    #[must_use]
+    pub const fn with_lifetimes(idle: Seconds, absolute: Option<Seconds>) -> Self {
+        Self {
+            idle,
+            absolute,
+            rotation: Rotation::On,
+            replay: ReplayPolicy::Balanced,
+            burst: Seconds(10),
+            rotations_per_minute: 60,
+            replays_per_minute: 300,
+        }
+    }
+}
+
+/// Whether using a grant makes a new token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rotation {
+    /// Each use makes a successor.
+    On,
+    /// The token stays the same (FAPI 2.0 asks for that of sender-constrained ones).
+    Off,
+}
+
+named! {
+    /// What a replay from elsewhere is worth.
+    ReplayPolicy {
+        /// One is forgiven, at two points.
+        Balanced = "balanced",
+        /// None is.
+        Strict = "strict",
+    }
+}
+
+/// What the protocol says to one use. All of these commit; only a broken machine is an `Err`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Decision {
+    /// Not a token of ours, or not this caller's business.
+    Unknown,
+    /// Refused; nothing changes.
+    Refused(Refusal),
+    /// It is over already, or a deadline has passed. Nothing is written: a wild clock destroys nothing.
+    Ended(Reason),
+    /// This use ends the family.
+    Ends(Reason),
+    /// An old generation: two parties hold the family, and it ends.
+    Reused,
+    /// The store had lost its tail; the holder's newer token is believed.
+    Healed {
+        /// The new newest generation.
+        next: Generation,
+    },
+    /// The same generation goes on.
+    Kept,
+    /// The successor is issued.
+    Rotated {
+        /// The new newest generation.
+        next: Generation,
+    },
+    /// The successor that was issued before is given again.
+    Replayed(Replay),
+    /// Too fast: try again later. Never a reason to end anything.
+    Limited {
+        /// How long to wait.
+        retry_after: Seconds,
+    },
+}
+
+/// Why a use was refused without any change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// Another client's token, or the wrong kind of endpoint. Told as [`Decision::Unknown`].
+    Client,
+    /// The proof of the key is missing or of another key.
+    Proof,
+    /// A change of privilege issued a newer token that nobody has used.
+    Superseded,
+    /// Too old, but presented by its rightful holder.
+    Stale,
+    /// More scope or another resource than granted.
+    Scope,
+    /// A factor is needed.
+    StepUp,
+}
+
+/// Why a token is read: what is to happen if the table lets its holder through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Intent {
+    /// Renew it.
+    Rotate,
+    /// Read it: the caller cannot keep a successor.
+    Peek,
+    /// Read it, or renew it once this long has passed since it was issued.
+    RotateAfter(Seconds),
+    /// End its session: the user signs out.
+    SignOut,
+    /// End its session: a new sign-in takes its place.
+    Replace,
+}
+
+/// One use of a token whose gate is right.
+#[derive(Clone, Debug)]
+pub struct Use {
+    /// The token.
+    pub presented: Presented,
+    /// Who presents it.
+    pub client: ClientId,
+    /// The key whose possession was proven.
+    pub proof: Option<KeyThumbprint>,
+    /// More scope or another resource than granted is asked for.
+    pub asks_for_more: bool,
+    /// From where.
+    pub context: Context,
+    /// What for.
+    pub intent: Intent,
+}
+
+impl Use {
+    /// Of a session's own token.
+    #[must_use]
+    pub fn of_session(presented: Presented, context: Context, intent: Intent) -> Self {
+        Self {
+            presented,
+            client: ClientId::session_api(),
+            proof: None,
+            asks_for_more: false,
+            context,
+            intent,
+        }
+    }
+}
+
+/// What the holder of a token gets.
+#[derive(Debug)]
+pub struct Tokens {
+    /// The new access token.
+    pub access_token: AccessToken,
+    /// Its lifetime.
+    pub expires_in: Seconds,
+    /// When to come back: two thirds of that, ± 20 %.
+    pub refresh_in: Seconds,
+    /// The refresh token to keep; `None` for a peek.
+    pub refresh_token: Option<RefreshToken>,
+    /// How it travels.
+    pub kind: GrantKind,
+    /// Whose session.
+    pub user: UserId,
+    /// Which session; `None` for an offline grant.
+    pub session: Option<SessionId>,
+    /// What an authenticating proxy passes on.
+    pub facts: Facts,
+    /// When the session ends if it is not used. `None` for a replay: it would tell when the rotation was.
+    pub idle: Option<IdleDeadline>,
+    /// How long the refresh token can be kept, for the cookie; tells nothing about when a rotation was.
+    pub keep: Seconds,
+    /// When the session ends whatever happens.
+    pub absolute: AbsoluteDeadline,
+}
+
+/// What became of a use.
+#[derive(Debug)]
+pub enum Refreshed {
+    /// The holder gets tokens.
+    Tokens(Box<Tokens>),
+    /// The session was ended, as was asked.
+    Ended,
+    /// It is over, or it was never ours.
+    Over(WireReason),
+    /// Not now, or not so; nothing ended.
+    Refused(Refusal),
+    /// Too fast.
+    Limited(Seconds),
+}
+
+/// Uses a token: the whole way through the table, the store and the mint.
+///
+/// # Errors
+/// [`Broken`] if the store is: nothing was acknowledged, and the same token may be used again.
+pub async fn refresh(engine: &Arc<Engine>, used: Use) -> Result<Refreshed, Broken> {
+    let now = engine.now();
+    let peek = matches!(used.intent, Intent::Peek);
+    let verdict = engine
+        .store
+        .refresh(used.presented.grant, judge(engine, used, now))
+        .await?;
+    settle(engine, &verdict, peek, now)
+}
+
+/// Turns a committed verdict into the answer for the token's holder.
+pub(crate) fn settle(engine: &Engine, verdict: &Verdict, peek: bool, now: Time) -> Result<Refreshed, Broken> {
+    let Some(loaded) = &verdict.loaded else {
+        return Ok(Refreshed::Over(WireReason::Unknown));
+    };
+    match &verdict.decision {
+        // Row 3 must not tell another client that the token exists.
+        Decision::Unknown | Decision::Refused(Refusal::Client) => Ok(Refreshed::Over(WireReason::Unknown)),
+        Decision::Refused(refusal) => Ok(Refreshed::Refused(*refusal)),
+        Decision::Ended(reason) | Decision::Ends(reason) => Ok(Refreshed::Over(reason.on_the_wire())),
+        Decision::Reused => Ok(Refreshed::Over(WireReason::Reused)),
+        Decision::Limited { retry_after } => Ok(Refreshed::Limited(*retry_after)),
+        Decision::Kept | Decision::Rotated { .. } | Decision::Healed { .. } | Decision::Replayed(_)
+            if verdict.ends.is_some() =>
+        {
+            Ok(Refreshed::Ended)
+        }
+        Decision::Kept if peek => Tokens::make(engine, loaded, now, Share::AccessOnly)
+            .map(Box::new)
+            .map(Refreshed::Tokens),
+        Decision::Kept | Decision::Rotated { .. } | Decision::Healed { .. } => {
+            let share = if peek { Share::AccessOnly } else { Share::All };
+            Tokens::make(engine, loaded, now, share)
+                .map(Box::new)
+                .map(Refreshed::Tokens)
+        }
+        Decision::Replayed(_) => {
+            let share = if peek { Share::AccessOnly } else { Share::Again };
+            Tokens::make(engine, loaded, now, share)
+                .map(Box::new)
+                .map(Refreshed::Tokens)
+        }
+    }
+}
+
+/// What of the tokens is given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Share {
+    /// Access token, refresh token, deadlines.
+    All,
+    /// The same refresh token again: no deadline that tells when the rotation was.
+    Again,
+    /// No refresh token: the caller cannot keep it.
+    AccessOnly,
+}
+
+impl Tokens {
+    /// The first tokens of a grant.
+    pub(crate) fn fresh(engine: &Engine, loaded: &Loaded, now: Time) -> Result<Self, Broken> {
+        Self::make(engine, loaded, now, Share::All)
+    }
+
+    fn make(engine: &Engine, loaded: &Loaded, now: Time, share: Share) -> Result<Self, Broken> {
+        let grant = &loaded.state.grant;
+        let failed = || Broken::Store("the cryptographic library could not make a token".to_owned());
+        let access_token = engine
+            .mint
+            .access_token(grant, &loaded.facts, now, &*engine.random)
+            .ok_or_else(failed)?;
+        let refresh_token = match share {
+            Share::AccessOnly => None,
+            Share::All | Share::Again => Some(
+                engine
+                    .refresh_keys
+                    .issue(grant.endpoint, grant.key, &grant.id, grant.generation, &grant.salt)
+                    .ok_or_else(failed)?,
+            ),
+        };
+        let idle = (share != Share::Again).then_some(grant.idle);
+        let full = IdleDeadline::sliding(now, engine.settings.lifetimes.of(grant.kind).idle, grant.absolute);
+        let kept_until = idle.unwrap_or(full).0;
+        Ok(Self {
+            access_token,
+            expires_in: engine.mint.lifetime(),
+            refresh_in: jittered(engine.mint.lifetime(), &*engine.random),
+            refresh_token,
+            kind: grant.kind,
+            user: grant.user,
+            session: grant.session,
+            facts: loaded.facts.clone(),
+            idle,
+            keep: Seconds(u32::try_from(kept_until.seconds_from(now)).unwrap_or(u32::MAX)),
+            absolute: grant.absolute,
+        })
+    }
+}
+
+/// Two thirds of the access token's lifetime, ± 20 %, so that a crowd that signed in together does not come back together.
+fn jittered(lifetime: Seconds, random: &dyn Random) -> Seconds {
+    let mut bytes = [0; 2];
+    random.fill(&mut bytes);
+    let base = u64::from(lifetime.0) * 2 / 3;
+    let spread = base * 2 / 5;
+    let jitter = spread * u64::from(u16::from_be_bytes(bytes)) / u64::from(u16::MAX);
+    Seconds(u32::try_from(base - spread / 2 + jitter).unwrap_or(lifetime.0))
+}
+
+/// Makes the judge of one use, to be run inside the store's transaction.
+pub(crate) fn judge(engine: &Arc<Engine>, used: Use, now: Time) -> Judge {
+    let engine = Arc::clone(engine);
+    Box::new(move |loaded| sentence(&engine, &used, loaded, now))
+}
+
+/// Decides, and says what becomes of the grant, its session, the timeline and the outbox.
+fn sentence(engine: &Engine, used: &Use, loaded: Option<&Loaded>, now: Time) -> Verdict {
+    let Some(loaded) = loaded else {
+        return Verdict {
+            decision: Decision::Unknown,
+            loaded: None,
+            write: false,
+            ends: None,
+            events: vec![],
+            mail: None,
+        };
+    };
+    let grant = &loaded.state.grant;
+    let policy = engine.settings.policy(grant.kind);
+    let attempt = Attempt {
+        generation: used.presented.generation,
+        genuine: engine.refresh_keys.is_genuine(&used.presented, &grant.salt),
+        endpoint: used.presented.endpoint,
+        client: used.client.clone(),
+        proof: used.proof,
+        asks_for_more: used.asks_for_more,
+        peek: match used.intent {
+            Intent::Rotate => false,
+            Intent::Peek | Intent::SignOut | Intent::Replace => true,
+            Intent::RotateAfter(age) => now < grant.rotated_at.plus(age),
+        },
+        context: used.context.clone(),
+        // The risk model observes from its own issue on; until then nothing raises a use above low.
+        risk: Risk::Low,
+    };
+    let decision = decide(Some(&loaded.state), &attempt, &policy, now);
+    let mut next = apply(&decision, grant, &attempt, &policy, now);
+    if let Some(next) = &mut next
+        && next.generation != grant.generation
+    {
+        next.key = engine.refresh_keys.active();
+    }
+    let asked_to_end = match (used.intent, &decision) {
+        (Intent::SignOut, Decision::Kept | Decision::Replayed(_) | Decision::Healed { .. }) => Some(Reason::SignedOut),
+        (Intent::Replace, Decision::Kept | Decision::Replayed(_) | Decision::Healed { .. }) => Some(Reason::Replaced),
+        _ => None,
+    };
+    let ends = match &decision {
+        Decision::Reused => Some(Reason::Reused),
+        Decision::Ends(reason) => Some(*reason),
+        _ => asked_to_end,
+    };
+    let write = next.is_some();
+    let state = State {
+        grant: next.unwrap_or_else(|| grant.clone()),
+        ..loaded.state.clone()
+    };
+    Verdict {
+        events: told(engine, grant, &attempt, &decision, now),
+        mail: (decision == Decision::Reused).then(|| warning(grant, &attempt, now)),
+        decision,
+        loaded: Some(Box::new(Loaded {
+            state,
+            facts: loaded.facts.clone(),
+        })),
+        write,
+        ends,
+    }
+}
+
+/// What the timeline says of a decision. Refusals and uses of ended grants change nothing and are not written: else anybody
+/// with an old token could fill the store.
+fn told(engine: &Engine, grant: &Grant, attempt: &Attempt, decision: &Decision, now: Time) -> Vec<Event> {
+    let event = |kind| {
+        Event::new(kind, now.max(grant.last_event), Actor::User, &*engine.random)
+            .of(grant)
+            .from(&attempt.context)
+            .with("presented", attempt.generation.0)
+    };
+    let told = match decision {
+        Decision::Unknown | Decision::Refused(_) | Decision::Ended(_) | Decision::Limited { .. } | Decision::Kept => {
+            None
+        }
+        Decision::Rotated { next } => Some(event(EventKind::Rotated).with("issued", next.0)),
+        Decision::Healed { next } => Some(event(EventKind::Healed).with("issued", next.0)),
+        Decision::Replayed(replay) => {
+            let told = event(EventKind::Replayed)
+                .with("issued", grant.generation.0)
+                .with("replay", replay.as_str());
+            Some(told.with("points", grant.suspicion.points))
+        }
+        Decision::Reused => Some(
+            event(EventKind::Reused)
+                .because(Reason::Reused)
+                .with("newest", grant.generation.0)
+                .with("points", grant.suspicion.points)
+                // Both contexts: the reader judges who was who.
+                .with("held_by", serde_json::json!(crate::event::Origin::from(&grant.context))),
+        ),
+        Decision::Ends(reason) => Some(
+            event(EventKind::GrantEnded)
+                .because(*reason)
+                .with("newest", grant.generation.0),
+        ),
+    };
+    told.into_iter().collect()
+}
+
+fn warning(grant: &Grant, attempt: &Attempt, now: Time) -> Mail {
+    let mut data = serde_json::Map::new();
+    data.insert(
+        "seen".to_owned(),
+        serde_json::json!(crate::event::Origin::from(&attempt.context)),
+    );
+    data.insert(
+        "usual".to_owned(),
+        serde_json::json!(crate::event::Origin::from(&grant.context)),
+    );
+    Mail {
+        user: grant.user,
+        kind: MailKind::SessionReused,
+        at: now,
+        data,
+    }
+}
+
+/// The decision table, rows in its order, first match wins.
+///
+/// `state` is `None` where the store has no such grant. `now` may be before the grant's last event, which then stands for it.
+#[must_use]
+pub fn decide(state: Option<&State>, attempt: &Attempt, policy: &Policy, now: Time) -> Decision {
+    // Row 1 is `RefreshKeys::open`: it needs no state.
+    // Row 2: no such grant, or one that this token is not of.
+    let Some(State {
+        grant,
+        session,
+        user,
+        client_exists,
+        consent_stands,
+    }) = state.filter(|_| attempt.genuine)
+    else {
+        return Decision::Unknown;
+    };
+    let now = now.max(grant.last_event);
+    let (n, g) = (attempt.generation, grant.generation);
+    let behind = g.0.saturating_sub(n.0);
+    let ahead = n.0.saturating_sub(g.0);
+
+    // Row 3, RFC 6749 §10.4: the token must have been issued to this client.
+    if attempt.client != grant.client || attempt.endpoint != grant.endpoint {
+        return Decision::Refused(Refusal::Client);
+    }
+    // Row 4, RFC 9449 §5: a bound token needs the proof of its key.
+    let proven = grant.proven_by(attempt);
+    if let Holding::Bound { from, .. } = grant.holding
+        && n >= from
+        && !proven
+    {
+        return Decision::Refused(Refusal::Proof);
+    }
+    // Row 5.
+    if let Life::Ended { reason, .. } = grant.life {
+        return Decision::Ended(reason);
+    }
+    // Row 6: what the grant hangs on.
+    if let Some(Life::Ended { reason, .. }) = session {
+        let own = grant.endpoint == Endpoint::Session;
+        return Decision::Ended(if own { *reason } else { Reason::SessionEnded });
+    }
+    match user {
+        Owner::Gone => return Decision::Ended(Reason::UserDeleted),
+        Owner::Disabled => return Decision::Ended(Reason::UserDisabled),
+        Owner::Active(epoch) if *epoch != grant.epoch => return Decision::Ended(Reason::EpochRaised),
+        Owner::Active(_) => {}
+    }
+    if !client_exists {
+        return Decision::Ended(Reason::ClientRemoved);
+    }
+    if !consent_stands {
+        return Decision::Ended(Reason::ConsentRevoked);
+    }
+    if let Some(reason) = grant.expired(policy, now) {
+        return Decision::Ended(reason);
+    }
+    // Row 7: the token before a change of privilege, whose new token nobody has used: its reply was lost, or it is the
+    // holder's other tab. No theft, but not the stronger session either.
+    if behind == 2 && grant.fence == Some(g) && !grant.newest_used {
+        return Decision::Refused(Refusal::Superseded);
+    }
+    // Rows 8 and 9.
+    if behind >= 2 {
+        return if proven {
+            Decision::Refused(Refusal::Stale)
+        } else {
+            Decision::Reused
+        };
+    }
+    // Rows 10 and 11: newer than the store knows.
+    if ahead >= 1 {
+        let believed = ahead <= 2 && (proven || attempt.context.is_like(&grant.context));
+        return match n.next() {
+            Some(next) if believed => Decision::Healed { next },
+            _ => Decision::Ends(Reason::StoreRecovered),
+        };
+    }
+    // Row 12, RFC 6749 §6: the scope must not include any that was not granted.
+    if attempt.asks_for_more {
+        return Decision::Refused(Refusal::Scope);
+    }
+    // Row 13.
+    match attempt.risk {
+        Risk::High => return Decision::Ends(Reason::RiskHigh),
+        Risk::Medium => return Decision::Refused(Refusal::StepUp),
+        Risk::Low => {}
+    }
+    if n == g {
+        // Row 14.
+        if attempt.peek || grant.rotation_is_off(policy) {
+            return Decision::Kept;
+        }
+        // Row 15.
+        let Some(next) = g.next() else {
+            return Decision::Ends(Reason::GenerationExhausted);
+        };
+        return match grant.pace.rotations.count_one(now, policy.rotations_per_minute) {
+            Ok(_) => Decision::Rotated { next },
+            Err(retry_after) => Decision::Limited { retry_after },
+        };
+    }
+    match grant.replay(attempt, proven, policy, now) {
+        // Row 21.
+        None => Decision::Reused,
+        Some(replay) => match grant.pace.replays.count_one(now, policy.replays_per_minute) {
+            Ok(_) => Decision::Replayed(replay),
+            Err(retry_after) => Decision::Limited { retry_after },
+        },
+    }
+}
+
+impl Grant {
+    /// Whether the attempt comes from the one who holds the key, or from the authenticated client.
+    fn proven_by(&self, attempt: &Attempt) -> bool {
+        match self.holding {
+            Holding::Bearer => false,
+            Holding::Bound { key, .. } => attempt.proof == Some(key),
+            // Row 3 has compared the client, and the endpoint has authenticated it.
+            Holding::ClientBound => true,
+        }
+    }
+
+    /// Rows 16 to 20: what a use of g−1 is, `None` where it is theft.
+    fn replay(&self, attempt: &Attempt, proven: bool, policy: &Policy, now: Time) -> Option<Replay> {
+        match self.holding {
+            // Row 16: g was bound when g−1 was rotated, so the rightful holder has the key. Row 17 otherwise.
+            Holding::Bound { .. } => return proven.then_some(Replay::Proven),
+            Holding::ClientBound => return Some(Replay::Proven),
+            Holding::Bearer => {}
+        }
+        let forgiven = |replay: Replay| self.suspicion.points.saturating_add(replay.weight()) < Suspicion::LIMIT;
+        // Row 18.
+        let same_place = attempt.context.is_like(&self.context) && attempt.context.address == self.context.address;
+        if same_place && now <= self.rotated_at.plus(policy.burst) {
+            return Some(Replay::Burst);
+        }
+        // Row 19.
+        let same_program = attempt.context.user_agent == self.context.user_agent;
+        if same_program && self.networks.contains(attempt.context.network) {
+            return Some(Replay::Late).filter(|replay| forgiven(*replay));
+        }
+        // Row 20.
+        Some(Replay::Foreign).filter(|replay| policy.replay == ReplayPolicy::Balanced && forgiven(*replay))
+    }
+
+    fn rotation_is_off(&self, policy: &Policy) -> bool {
+        policy.rotation == Rotation::Off && self.holding != Holding::Bearer
+    }
+
+    /// The absolute deadline under `policy`: a shorter lifetime acts at the next use, a longer one never does.
+    fn absolute_under(&self, policy: &Policy) -> AbsoluteDeadline {
+        policy.absolute.map_or(self.absolute, |lifetime| {
+            self.absolute.min(AbsoluteDeadline(self.issued_at.plus(lifetime)))
+        })
+    }
+
+    /// Which deadline has passed at `now`, if one has: the one that passed first.
+    #[must_use]
+    pub fn expired(&self, policy: &Policy, now: Time) -> Option<Reason> {
+        let absolute = self.absolute_under(policy);
+        if now >= self.idle.0 && self.idle.0 < absolute.0 {
+            Some(Reason::ExpiredIdle)
+        } else if now >= absolute.0 {
+            Some(Reason::ExpiredAbsolute)
+        } else {
+            None
+        }
+    }
+}
+
+/// What becomes of the grant's row: `None` where `decision` changes nothing.
+///
+/// Pure, like [`decide`], whose decision about this grant and attempt it carries out.
+#[must_use]
+pub fn apply(decision: &Decision, grant: &Grant, attempt: &Attempt, policy: &Policy, now: Time) -> Option<Grant> {
+    let now = now.max(grant.last_event);
+    match decision {
+        Decision::Unknown | Decision::Refused(_) | Decision::Ended(_) | Decision::Limited { .. } => None,
+        Decision::Reused => Some(ended(grant, Reason::Reused, now)),
+        Decision::Ends(reason) => Some(ended(grant, *reason, now)),
+        Decision::Healed { next } | Decision::Rotated { next } => Some(rotated(grant, *next, attempt, policy, now)),
+        Decision::Kept => {
+            let slides = !attempt.peek && grant.rotation_is_off(policy);
+            let mut next = grant.clone();
+            // Only row 7 asks whether the newest generation was used, so only a fenced one is marked: a peek is otherwise free.
+            next.newest_used = grant.newest_used || grant.fence == Some(grant.generation);
+            if slides {
+                next.absolute = grant.absolute_under(policy);
+                next.idle = IdleDeadline::sliding(now, policy.idle, next.absolute);
+                next.last_event = now;
+            }
+            (next != *grant).then_some(next)
+        }
+        Decision::Replayed(replay) => {
+            let mut next = grant.clone();
+            let worse = grant
+                .suspicion
+                .worst
+                .is_none_or(|worst| replay.gravity() > worst.gravity());
+            if worse {
+                next.suspicion.worst = Some(*replay);
+            }
+            next.pace.replays = grant
+                .pace
+                .replays
+                .count_one(now, u32::MAX)
+                .unwrap_or(grant.pace.replays);
+            next.last_event = now;
+            Some(next)
+        }
+    }
+}
+
+/// The grant after a change of privilege whose reply goes to its holder: the generation jumps by two, so that no token from
+/// before reaches the stronger session, and the user's new epoch is stamped.
+///
+/// `None` near 2³².
+#[must_use]
+pub fn raise(grant: &Grant, epoch: Epoch, now: Time) -> Option<Grant> {
+    let now = now.max(grant.last_event);
+    let generation = grant.generation.skip(2)?;
+    Some(Grant {
+        generation,
+        fence: Some(generation),
+        newest_used: false,
+        epoch,
+        rotated_at: now,
+        last_event: now,
+        suspicion: grant.suspicion.closed(),
+        pace: Pace {
+            replays: Window::default(),
+            ..grant.pace
+        },
+        ..grant.clone()
+    })
+}
+
+fn ended(grant: &Grant, reason: Reason, now: Time) -> Grant {
+    Grant {
+        life: Life::Ended { at: now, reason },
+        last_event: now,
+        ..grant.clone()
+    }
+}
+
+fn rotated(grant: &Grant, generation: Generation, attempt: &Attempt, policy: &Policy, now: Time) -> Grant {
+    let absolute = grant.absolute_under(policy);
+    let mut networks = grant.networks.clone();
+    networks.note(attempt.context.network);
+    // A public client that proves a key from now on is bound to it from the successor on; a binding never changes.
+    let holding = match (grant.holding, attempt.proof) {
+        (Holding::Bearer, Some(key)) => Holding::Bound { key, from: generation },
+        (holding, _) => holding,
+    };
+    Grant {
+        holding,
+        generation,
+        fence: None,
+        newest_used: false,
+        rotated_at: now,
+        last_event: now,
+        idle: IdleDeadline::sliding(now, policy.idle, absolute),
+        absolute,
+        context: attempt.context.clone(),
+        networks,
+        suspicion: grant.suspicion.closed(),
+        pace: Pace {
+            rotations: grant
+                .pace
+                .rotations
+                .count_one(now, u32::MAX)
+                .unwrap_or(grant.pace.rotations),
+            replays: Window::default(),
+        },
+        ..grant.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,340 @@
+//! The refresh token: what is in it, and how one that we never issued is refused before any I/O.
+//!
+//! ```text
+//! rg1_<base64url, 60 characters: key_id:1 ‖ grant_id:16 ‖ generation:4 BE ‖ gate:8 ‖ mac:16>
+//! ```
+//!
+//! 1. [`RefreshKeys::open`] decodes the text and checks the *gate*, a MAC that needs only the key. Garbage ends here.
+//! 2. The store loads the grant's row, which holds a random salt.
+//! 3. [`RefreshKeys::is_genuine`] checks the *mac*, which needs the key and the salt. So neither the database alone nor the
+//!    key file alone makes a token.
+//! 4. [`RefreshKeys::issue`] computes the token of any generation: that is why a retry can be given the same successor, and
+//!    why no token is ever stored.
+
+use std::{collections::BTreeMap, fmt};
+
+use aws_lc_rs::{constant_time, hkdf, hmac};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
+
+use crate::id::Generation;
+
+/// What every refresh token begins with, so that secret scanners can find one.
+pub const PREFIX: &str = "rg1_";
+/// The length of every refresh token in characters.
+pub const LENGTH: usize = PREFIX.len() + 60;
+
+const BODY: usize = 1 + 16 + 4;
+const GATE: usize = 8;
+const MAC: usize = 16;
+
+/// The secret identifier of a grant: 4 bytes of shard, 96 random bits. Never shown, logged or listed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GrantId(pub [u8; 16]);
+
+impl GrantId {
+    /// Joins the shard of the user (or service client) with 12 random bytes.
+    #[must_use]
+    pub fn new(shard: Shard, random: &dyn crate::ports::Random) -> Self {
+        let mut bytes = [0; 16];
+        let (head, tail) = bytes.split_at_mut(4);
+        head.copy_from_slice(&shard.0);
+        random.fill(tail);
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for GrantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GrantId(secret)")
+    }
+}
+
+/// A keyed hash of the user: on a distributed engine all rows of a user live together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shard(pub [u8; 4]);
+
+/// The random half of a grant's MAC that lives in its row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Salt(pub [u8; 16]);
+
+impl fmt::Debug for Salt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Salt(secret)")
+    }
+}
+
+/// Which master key made a token.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct KeyId(pub u8);
+
+/// Where a refresh token may be used. The kinds have different keys: one's token is garbage at the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Endpoint {
+    /// The first-party session API, `/session/refresh`.
+    Session,
+    /// The OAuth token endpoint, `/oauth2/token`.
+    OAuth,
+}
+
+impl Endpoint {
+    const fn label(self) -> &'static [u8] {
+        match self {
+            Self::Session => b"regrant/refresh/session/v1",
+            Self::OAuth => b"regrant/refresh/oauth/v1",
+        }
+    }
+}
+
+/// A presented token whose gate is right. Whether it is genuine is known once the grant's salt is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Presented {
+    /// Where it was presented; the gate was made for this endpoint.
+    pub endpoint: Endpoint,
+    /// The master that made it.
+    pub key: KeyId,
+    /// The grant that it claims.
+    pub grant: GrantId,
+    /// The generation that it claims.
+    pub generation: Generation,
+    mac: [u8; MAC],
+}
+
+impl fmt::Debug for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Presented(generation {}, key {})", self.generation, self.key.0)
+    }
+}
+
+/// Why a presented token went no further.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stopped {
+    /// Row 1 of the table: malformed, a wrong gate, or made by a key that is retired.
+    Unknown,
+    /// Row 1 of the table: made by a key newer than this node knows. Another node can answer it; this one must not refuse it.
+    Unavailable,
+}
+
+/// A master key's bytes. Zeroed when dropped, silent in `Debug`.
+#[derive(Clone)]
+pub struct Master(Zeroizing<[u8; 32]>);
+
+impl Master {
+    /// From 32 secret bytes.
+    #[must_use]
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// What the store keeps to notice that the key file is another one. One-way, and bound to the key's id.
+    #[must_use]
+    pub fn check_value(&self, id: KeyId) -> [u8; 16] {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.as_slice());
+        let mut context = hmac::Context::with_key(&key);
+        context.update(b"regrant/refresh/check/v1");
+        context.update(&[0, id.0]);
+        cut(context.sign().as_ref())
+    }
+}
+
+impl fmt::Debug for Master {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Master(secret)")
+    }
+}
+
+/// The keys of one issuer's refresh tokens, derived once from the masters.
+pub struct RefreshKeys {
+    active: KeyId,
+    keys: BTreeMap<KeyId, Derived>,
+}
+
+struct Derived {
+    session: hmac::Key,
+    oauth: hmac::Key,
+}
+
+impl fmt::Debug for RefreshKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RefreshKeys(active {})", self.active.0)
+    }
+}
+
+impl RefreshKeys {
+    /// Derives the keys of `issuer`. `active` makes new tokens; `None` if it is not among the masters.
+    #[must_use]
+    pub fn new(masters: &BTreeMap<KeyId, Master>, active: KeyId, issuer: &str) -> Option<Self> {
+        let keys: BTreeMap<_, _> = masters
+            .iter()
+            .filter_map(|(id, master)| {
+                let session = derive(master, Endpoint::Session, issuer)?;
+                Some((
+                    *id,
+                    Derived {
+                        session,
+                        oauth: derive(master, Endpoint::OAuth, issuer)?,
+                    },
+                ))
+            })
+            .collect();
+        (keys.contains_key(&active) && keys.len() == masters.len()).then_some(Self { active, keys })
+    }
+
+    /// The key that new tokens are made with.
+    #[must_use]
+    pub fn active(&self) -> KeyId {
+        self.active
+    }
+
+    /// Decodes `text` and checks its gate for `endpoint`. No I/O: a token that we never issued costs one MAC.
+    ///
+    /// # Errors
+    /// [`Stopped`], row 1 of the decision table.
+    pub fn open(&self, endpoint: Endpoint, text: &str) -> Result<Presented, Stopped> {
+        if text.len() != LENGTH {
+            return Err(Stopped::Unknown);
+        }
+        let encoded = text.strip_prefix(PREFIX).ok_or(Stopped::Unknown)?;
+        let mut bytes = [0u8; BODY + GATE + MAC];
+        // Sixty characters are exactly 45 bytes, so there are no left-over bits: the encoding is canonical or refused.
+        if URL_SAFE_NO_PAD.decode_slice(encoded, &mut bytes) != Ok(bytes.len()) {
+            return Err(Stopped::Unknown);
+        }
+        let (body, rest) = bytes.split_at(BODY);
+        let (gate, mac) = rest.split_at(GATE);
+        let [key, grant_and_generation @ ..] = body else {
+            return Err(Stopped::Unknown);
+        };
+        let (grant, generation) = grant_and_generation.split_at(16);
+        let key = KeyId(*key);
+        let Some(derived) = self.keys.get(&key) else {
+            let newest = self.keys.last_key_value().map(|(id, _)| *id);
+            return Err(if newest.is_some_and(|newest| key > newest) {
+                Stopped::Unavailable
+            } else {
+                Stopped::Unknown
+            });
+        };
+        if constant_time::verify_slices_are_equal(&gate_of(derived.of(endpoint), endpoint, body), gate).is_err() {
+            return Err(Stopped::Unknown);
+        }
+        Ok(Presented {
+            endpoint,
+            key,
+            grant: GrantId(cut(grant)),
+            generation: Generation(u32::from_be_bytes(cut(generation))),
+            mac: cut(mac),
+        })
+    }
+
+    /// Whether this server made `presented`, given the salt of the grant's row. Constant time.
+    #[must_use]
+    pub fn is_genuine(&self, presented: &Presented, salt: &Salt) -> bool {
+        let Some(derived) = self.keys.get(&presented.key) else {
+            return false;
+        };
+        let body = body_of(presented.key, &presented.grant, presented.generation);
+        let expected = mac_of(derived.of(presented.endpoint), presented.endpoint, &body, salt);
+        constant_time::verify_slices_are_equal(&expected, &presented.mac).is_ok()
+    }
+
+    /// Computes the token of `generation` of a grant: the same one however often it is asked for.
+    ///
+    /// `None` if `key` is not among this server's keys.
+    #[must_use]
+    pub fn issue(
+        &self,
+        endpoint: Endpoint,
+        key: KeyId,
+        grant: &GrantId,
+        generation: Generation,
+        salt: &Salt,
+    ) -> Option<RefreshToken> {
+        let derived = self.keys.get(&key)?.of(endpoint);
+        let mut bytes = [0u8; BODY + GATE + MAC];
+        let body = body_of(key, grant, generation);
+        let (head, rest) = bytes.split_at_mut(BODY);
+        let (gate, mac) = rest.split_at_mut(GATE);
+        head.copy_from_slice(&body);
+        gate.copy_from_slice(&gate_of(derived, endpoint, &body));
+        mac.copy_from_slice(&mac_of(derived, endpoint, &body, salt));
+        let mut text = String::with_capacity(LENGTH);
+        text.push_str(PREFIX);
+        URL_SAFE_NO_PAD.encode_string(bytes, &mut text);
+        Some(RefreshToken(text))
+    }
+}
+
+impl Derived {
+    const fn of(&self, endpoint: Endpoint) -> &hmac::Key {
+        match endpoint {
+            Endpoint::Session => &self.session,
+            Endpoint::OAuth => &self.oauth,
+        }
+    }
+}
+
+/// A refresh token on its way to its holder. Silent in `Debug`, so that no log can show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RefreshToken(String);
+
+impl RefreshToken {
+    /// The token itself, for the reply and nothing else.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RefreshToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RefreshToken(secret)")
+    }
+}
+
+/// K = HKDF-SHA-256(master, label ‖ issuer), RFC 5869: another issuer's or endpoint's tokens have another key.
+fn derive(master: &Master, endpoint: Endpoint, issuer: &str) -> Option<hmac::Key> {
+    let secret = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(master.0.as_slice());
+    let info = [endpoint.label(), issuer.as_bytes()];
+    secret.expand(&info, hmac::HMAC_SHA256).ok().map(hmac::Key::from)
+}
+
+fn body_of(key: KeyId, grant: &GrantId, generation: Generation) -> [u8; BODY] {
+    let mut body = [0; BODY];
+    let (head, rest) = body.split_at_mut(1);
+    let (middle, tail) = rest.split_at_mut(16);
+    head.copy_from_slice(&[key.0]);
+    middle.copy_from_slice(&grant.0);
+    tail.copy_from_slice(&generation.0.to_be_bytes());
+    body
+}
+
+fn gate_of(key: &hmac::Key, endpoint: Endpoint, body: &[u8]) -> [u8; GATE] {
+    cut(sign(key, endpoint, body, &[]).as_ref())
+}
+
+fn mac_of(key: &hmac::Key, endpoint: Endpoint, body: &[u8], salt: &Salt) -> [u8; MAC] {
+    cut(sign(key, endpoint, body, &salt.0).as_ref())
+}
+
+fn sign(key: &hmac::Key, endpoint: Endpoint, body: &[u8], salt: &[u8]) -> hmac::Tag {
+    let mut context = hmac::Context::with_key(key);
+    context.update(endpoint.label());
+    context.update(&[0]);
+    context.update(body);
+    context.update(salt);
+    context.sign()
+}
+
+/// The first `N` bytes. Shorter input, which no caller here has, is padded with zeros.
+fn cut<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut out = [0; N];
+    for (to, from) in out.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,302 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests; vectors are read from files"
+)]
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Algorithm, Error, Jwk, Jwks, SigningKey, base64url};
+
+static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::generate(Algorithm::Es256).unwrap());
+static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new(&KEY, "at+jwt"));
+static KEYS: LazyLock<Jwks> = LazyLock::new(|| Jwks::from_keys(vec![KEY.public()]));
+
+const ES256: &[Algorithm] = &[Algorithm::Es256];
+
+/// RFC 7515, Appendix A.3.
+const A3_KEY: &str = r#"{"kty":"EC","crv":"P-256",
+    "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+    "d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}"#;
+const A3_TOKEN: &str = concat!(
+    "eyJhbGciOiJFUzI1NiJ9.",
+    "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.",
+    "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
+);
+
+#[test]
+fn rfc_7515_a3() {
+    let keys = Jwks::from_keys(vec![Jwk::parse(A3_KEY.as_bytes()).unwrap()]);
+    let verified = verify(A3_TOKEN, &keys, ES256).unwrap();
+    assert_eq!(
+        verified.payload,
+        b"{\"iss\":\"joe\",\r\n \"exp\":1300819380,\r\n \"http://example.com/is_root\":true}"
+    );
+    assert_eq!(verified.algorithm, Algorithm::Es256);
+    assert_eq!(verified.header.typ, None);
+    assert_eq!(verified.kid, None);
+}
+
+/// RFC 7520 has no ES256 token; every one of its tokens is refused with the error that says why.
+#[test]
+fn rfc_7520_tokens_are_refused_clearly() {
+    let folder = std::env::var_os("REGRANT_VECTORS").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"),
+        PathBuf::from,
+    );
+    let mut tokens = 0;
+    for (part, expected) in [("jws", Error::AlgorithmUnknown), ("jwe", Error::TokenEncrypted)] {
+        let Ok(entries) = std::fs::read_dir(folder.join("rfc7520").join(part)) else {
+            continue;
+        };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            let vector: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            if let Some(token) = vector["output"]["compact"].as_str() {
+                assert_eq!(verify(token, &KEYS, ES256).unwrap_err(), expected, "{path:?}");
+                tokens += 1;
+            }
+            if vector["output"]["json"].is_object() {
+                let token = vector["output"]["json"].to_string();
+                assert_eq!(
+                    verify(&token, &KEYS, ES256).unwrap_err(),
+                    Error::JsonSerialization,
+                    "{path:?}"
+                );
+            }
+            let key = &vector["input"]["key"];
+            if let Ok(key) = Jwk::parse(key.to_string().as_bytes()) {
+                // §5.4's P-256 key is for encryption; the others are of types that are not built.
+                assert!(!key.verifies(Algorithm::Es256), "{path:?}");
+            }
+        }
+    }
+    eprintln!("{tokens} tokens of RFC 7520 under {}", folder.display());
+}
+
+#[test]
+fn a_token_says_what_it_is() {
+    let token = SIGNER.sign(b"{}").unwrap();
+    assert_eq!(token.capacity(), token.len(), "one allocation, of the right size");
+    let verified = verify(&token, &KEYS, ES256).unwrap();
+    assert_eq!(verified.header.alg, "ES256");
+    assert_eq!(verified.header.typ.as_deref(), Some("at+jwt"));
+    assert_eq!(verified.header.kid.as_deref(), Some(KEY.kid()));
+    assert_eq!(verified.kid.as_deref(), Some(KEY.kid()));
+    assert_eq!(KEY.kid(), KEY.public().thumbprint());
+}
+
+#[test]
+fn a_saved_key_is_the_same_key() {
+    let again = SigningKey::from_pkcs8(Algorithm::Es256, &KEY.to_pkcs8()).unwrap();
+    assert_eq!(again.kid(), KEY.kid());
+    let token = Signer::new(&again, "JWT").sign(b"x").unwrap();
+    assert!(verify(&token, &KEYS, ES256).is_ok());
+    let error = SigningKey::from_pkcs8(Algorithm::Es256, b"nonsense").unwrap_err();
+    assert_eq!(error, Error::PrivateKeyInvalid);
+}
+
+#[test]
+fn debug_shows_no_private_part() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    shared(&*KEY);
+    shared(&*SIGNER);
+    let shown = format!("{:?} {:?}", *KEY, *SIGNER);
+    assert!(shown.contains(KEY.kid()));
+    assert!(shown.len() < 300, "{shown}");
+}
+
+/// Signs any header, to get at what is behind the signature.
+fn signed(header: &str) -> String {
+    let input = format!("{}.{}", base64url::encode(header.as_bytes()), base64url::encode(b"{}"));
+    let signature = KEY.pair().sign(input.as_bytes()).unwrap();
+    format!("{input}.{}", base64url::encode(signature.as_ref()))
+}
+
+#[test]
+fn bad_tokens_are_refused_each_with_its_code() {
+    let kid = KEY.kid();
+    let good = signed(&format!(r#"{{"alg":"ES256","kid":"{kid}"}}"#));
+    let (input, signature) = good.rsplit_once('.').unwrap();
+    let (header, _) = input.split_once('.').unwrap();
+    assert!(verify(&good, &KEYS, ES256).is_ok());
+    assert!(verify(&signed(r#"{"alg":"ES256"}"#), &KEYS, ES256).is_ok());
+    // Embedded keys and addresses of keys are never looked at.
+    let embedded = format!(r#"{{"alg":"ES256","jwk":{A3_KEY},"jku":"https://evil.example","x5u":"x","x5c":["AA"]}}"#);
+    assert!(verify(&signed(&embedded), &KEYS, ES256).is_ok());
+
+    let zero = base64url::encode(&[0; 64]);
+    let swapped = {
+        let bytes = base64url::decode(signature).unwrap();
+        base64url::encode(&[&bytes[32..], &bytes[..32]].concat())
+    };
+    let mut table: Vec<(String, &str)> = vec![
+        (String::new(), "token_empty"),
+        ("a".repeat(MAX_TOKEN_BYTES + 1), "token_too_long"),
+        (
+            format!(r#"{{"payload":"","signature":"{signature}"}}"#),
+            "json_serialization",
+        ),
+        ("a.b.c.d.e".into(), "token_encrypted"),
+        ("a".into(), "token_malformed"),
+        (input.into(), "token_malformed"),
+        (format!("{good}."), "token_malformed"),
+        ("..".into(), "header_invalid"),
+        (format!("{header}..{signature}"), "signature_invalid"),
+        (format!("{input}."), "signature_invalid"),
+        (format!("{input}.{zero}"), "signature_invalid"),
+        (format!("{input}.{swapped}"), "signature_invalid"),
+        (format!("{input}.{}", &signature[..84]), "signature_invalid"),
+        (format!("{input}.AA{signature}"), "signature_invalid"),
+        (format!("{good}="), "base64_invalid"),
+        (format!("{good}\n"), "base64_invalid"),
+        (format!(" {good}"), "base64_invalid"),
+        (good.replace('.', "=."), "base64_invalid"),
+        (format!("+/{good}"), "base64_invalid"),
+        (format!("é{good}"), "base64_invalid"),
+    ];
+    for (header, code) in [
+        ("", "header_invalid"),
+        ("[]", "header_invalid"),
+        ("null", "header_invalid"),
+        ("{}", "header_invalid"),
+        (r#"{"alg":"ES256"}x"#, "header_invalid"),
+        (r#"{"alg":["ES256"]}"#, "header_invalid"),
+        (r#"{"alg":null}"#, "header_invalid"),
+        (r#"{"alg":"none","alg":"ES256"}"#, "header_invalid"),
+        (r#"{"alg":"none","\u0061lg":"ES256"}"#, "header_invalid"),
+        (r#"{"alg":"ES256","x":{"y":1,"y":2}}"#, "header_invalid"),
+        (r#"{"alg":"ES256","kid":1}"#, "header_invalid"),
+        (r#"{"alg":"ES256","typ":1}"#, "header_invalid"),
+        (r#"{"alg":"ES256","crit":["exp"]}"#, "critical_unsupported"),
+        (r#"{"alg":"ES256","crit":[]}"#, "critical_unsupported"),
+        (r#"{"alg":"ES256","crit":null}"#, "critical_unsupported"),
+        (r#"{"alg":"ES256","b64":false,"crit":["b64"]}"#, "b64_unsupported"),
+        (r#"{"alg":"ES256","b64":true}"#, "b64_unsupported"),
+        (r#"{"alg":"none"}"#, "algorithm_none"),
+        (r#"{"alg":"NoNe"}"#, "algorithm_none"),
+        (r#"{"alg":"HS256"}"#, "algorithm_unknown"),
+        (r#"{"alg":"es256"}"#, "algorithm_unknown"),
+        (r#"{"alg":""}"#, "algorithm_unknown"),
+        (r#"{"alg":"ES256","kid":"other"}"#, "key_unknown"),
+        (r#"{"alg":"ES256","kid":""}"#, "key_unknown"),
+    ] {
+        table.push((signed(header), code));
+    }
+    let not_utf8 = format!(
+        "{}.e30.{zero}",
+        base64url::encode(b"{\"alg\":\"ES256\",\"x\":\"\xff\"}")
+    );
+    table.push((not_utf8, "header_invalid"));
+    table.push((signed(&format!("\u{feff}{}", r#"{"alg":"ES256"}"#)), "header_invalid"));
+    let deep = format!(r#"{{"alg":"ES256","x":{}{}}}"#, "[".repeat(5_000), "]".repeat(5_000));
+    table.push((signed(&deep), "header_invalid"));
+
+    for (token, code) in table {
+        let error = verify(&token, &KEYS, ES256).unwrap_err();
+        assert_eq!(error.code(), code, "{token:.200}");
+        assert!(!error.sentence().is_empty());
+    }
+    assert_eq!(verify(&good, &KEYS, &[]).unwrap_err(), Error::AlgorithmRefused);
+    assert_eq!(verify(&good, &Jwks::default(), ES256).unwrap_err(), Error::KeyUnknown);
+    assert_eq!(
+        verify(&signed(r#"{"alg":"ES256"}"#), &Jwks::default(), ES256).unwrap_err(),
+        Error::KeyUnusable
+    );
+}
+
+#[test]
+fn a_kid_chooses_and_without_one_a_few_keys_are_tried() {
+    let others = |count: usize| (0..count).map(|_| SigningKey::generate(Algorithm::Es256).unwrap().public());
+    let without_kid = signed(r#"{"alg":"ES256"}"#);
+    let with_kid = SIGNER.sign(b"{}").unwrap();
+
+    let eighth = Jwks::from_keys(others(MAX_KEYS_TRIED - 1).chain([KEY.public()]).collect());
+    assert!(verify(&without_kid, &eighth, ES256).is_ok());
+    let ninth = Jwks::from_keys(others(MAX_KEYS_TRIED).chain([KEY.public()]).collect());
+    assert_eq!(verify(&without_kid, &ninth, ES256).unwrap_err(), Error::KeyAmbiguous);
+    assert!(verify(&with_kid, &ninth, ES256).is_ok());
+
+    // A key with the token's kid that does not match is the answer, even if another key would.
+    let impostor = others(1).next().unwrap().to_json();
+    let impostor_kid = Jwk::parse(impostor.as_bytes()).unwrap().kid().unwrap().to_owned();
+    let impostor = Jwk::parse(impostor.replace(&impostor_kid, KEY.kid()).as_bytes()).unwrap();
+    let renamed = Jwk::parse(KEY.public().to_json().replace(KEY.kid(), "else").as_bytes()).unwrap();
+    let keys = Jwks::from_keys(vec![impostor.clone(), renamed]);
+    assert_eq!(verify(&with_kid, &keys, ES256).unwrap_err(), Error::SignatureInvalid);
+    // Two keys of one kid are both tried.
+    let keys = Jwks::from_keys(vec![impostor, KEY.public()]);
+    assert!(verify(&with_kid, &keys, ES256).is_ok());
+
+    let encryption = KEY.public().to_json().replace(r#""use":"sig""#, r#""use":"enc""#);
+    let keys = Jwks::from_keys(vec![Jwk::parse(encryption.as_bytes()).unwrap()]);
+    assert_eq!(verify(&with_kid, &keys, ES256).unwrap_err(), Error::KeyUnusable);
+}
+
+#[test]
+fn nothing_is_signed_that_could_not_be_verified() {
+    assert_eq!(SIGNER.sign(&vec![0; MAX_TOKEN_BYTES]).unwrap_err(), Error::TokenTooLong);
+}
+
+#[test]
+fn inspecting_verifies_nothing() {
+    let token = signed(r#"{"alg":"none","crit":["x"]}"#);
+    let unverified = danger_unverified(&token).unwrap();
+    assert_eq!(unverified.header.alg, "none");
+    assert_eq!(unverified.header_json, br#"{"alg":"none","crit":["x"]}"#);
+    assert_eq!(unverified.payload, b"{}");
+    assert_eq!(danger_unverified("a.b.c.d.e").unwrap_err(), Error::TokenEncrypted);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn signed_is_verified(payload in proptest::collection::vec(any::<u8>(), 0..11_000)) {
+        let token = SIGNER.sign(&payload).unwrap();
+        prop_assert_eq!(verify(&token, &KEYS, ES256).unwrap().payload, payload);
+    }
+
+    #[test]
+    fn one_changed_character_is_noticed(
+        payload in proptest::collection::vec(any::<u8>(), 0..60),
+        index in any::<prop::sample::Index>(),
+        other in prop::char::range('!', '~'),
+    ) {
+        let token = SIGNER.sign(&payload).unwrap();
+        let at = index.index(token.len());
+        prop_assume!(token.as_bytes()[at] != other as u8);
+        let changed = format!("{}{other}{}", &token[..at], &token[at + 1..]);
+        prop_assert!(verify(&changed, &KEYS, ES256).is_err());
+    }
+
+    #[test]
+    fn garbage_never_panics(text in any::<String>(), bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = verify(&text, &KEYS, ES256);
+        let _ = danger_unverified(&text);
+        let _ = Jwks::parse(&bytes);
+        let _ = Jwk::parse(text.as_bytes());
+        let _ = SigningKey::from_pkcs8(Algorithm::Es256, &bytes);
+        let dressed = format!("{}.{}.{}", base64url::encode(&bytes), base64url::encode(text.as_bytes()), base64url::encode(&bytes));
+        prop_assert!(verify(&dressed, &KEYS, ES256).is_err());
+    }
+}
+
+/// Every character of one token, by every character of the alphabet.
+#[test]
+fn every_single_change_is_noticed() {
+    let token = SIGNER.sign(br#"{"sub":"usr_1"}"#).unwrap();
+    for at in 0..token.len() {
+        for other in ['A', 'B', 'g', 'w', '_', '.', '='] {
+            if token.as_bytes()[at] != other as u8 {
+                let changed = format!("{}{other}{}", &token[..at], &token[at + 1..]);
+                assert!(verify(&changed, &KEYS, ES256).is_err(), "at {at}: {other}");
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The project's own tasks, run as `cargo xtask TASK`.
+//!
+//! * `test` ([`mod@test`]): everything that must hold before a commit; CI runs the same.
+//! * `simulate` ([`mod@simulate`]): the simulation that chose the defaults of the rotation protocol.
+
+mod command;
+mod named_paths;
+mod prerequisites;
+mod simulate;
+mod test;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let task = args.next();
+    let args: Vec<String> = args.collect();
+    match task.as_deref() {
+        Some("test") => test::run(&args),
+        Some("simulate") => simulate::run(args),
+        Some("help" | "--help" | "-h") => {
+            println!("{}", help());
+            ExitCode::SUCCESS
+        }
+        Some(unknown) => {
+            eprintln!("xtask: there is no task `{unknown}`\n\n{}", help());
+            ExitCode::FAILURE
+        }
+        None => {
+            eprintln!("{}", help());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn help() -> String {
+    let steps: String = test::STEPS
+        .iter()
+        .map(|step| format!("    {:<14} {}\n", step.name, step.about))
+        .collect();
+    format!(
+        "\
+cargo xtask test [--only STEP[,STEP…]]    check everything, in this order, up to the first failure
+cargo xtask simulate …                    simulate the rotation protocol
+
+Steps of `test`:
+{steps}"
+    )
+}

@@ -1,0 +1,141 @@
+//! What the checks need beside a Rust toolchain, and how a fresh Debian machine gets it.
+//!
+//! 1. rustfmt and clippy come with the toolchain: they are looked for, never installed.
+//! 2. The Debian packages in [`DEBIAN`] are installed with apt-get, as root or through `sudo -n`.
+//! 3. cargo-deny, at the one version pinned here, is built below `target/tools`, where the next run finds it.
+
+use std::path::{Path, PathBuf};
+
+use crate::command::{self, Failure};
+
+pub(crate) fn run(root: &Path) -> Result<(), Failure> {
+    components_of_the_toolchain(root)?;
+    debian_packages(root)?;
+    install_cargo_deny(root)
+}
+
+/// The cargo-deny to use: the one below `target/tools`, or one in PATH, if it is the pinned version.
+pub(crate) fn cargo_deny(root: &Path) -> Option<PathBuf> {
+    [
+        root.join(TOOLS).join("bin").join("cargo-deny"),
+        PathBuf::from("cargo-deny"),
+    ]
+    .into_iter()
+    .find(|program| {
+        let version = command::output_of(command::program(root, program).arg("--version"));
+        version.is_some_and(|version| version.split_whitespace().nth(1) == Some(CARGO_DENY))
+    })
+}
+
+fn components_of_the_toolchain(root: &Path) -> Result<(), Failure> {
+    for component in ["fmt", "clippy"] {
+        if command::output_of(command::cargo(root).args([component, "--version"])).is_none() {
+            return Err(Failure::new(
+                format!("this Rust toolchain has no `cargo {component}`"),
+                "rustup component add rustfmt clippy",
+            ));
+        }
+        println!("cargo {component}: here");
+    }
+    Ok(())
+}
+
+fn debian_packages(root: &Path) -> Result<(), Failure> {
+    let mut missing = Vec::new();
+    for needed in &DEBIAN {
+        if command::in_path(needed.program) {
+            println!("{}: here", needed.program);
+        } else {
+            println!(
+                "{}: missing ({}); Debian package {}",
+                needed.program, needed.purpose, needed.package
+            );
+            missing.push(needed.package);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+
+    let by_hand = format!("apt-get update && apt-get install {}", missing.join(" "));
+    let cannot = |why: &str| Failure::new(format!("missing: {} ({why})", missing.join(", ")), by_hand.as_str());
+    if !command::in_path("apt-get") {
+        return Err(cannot(
+            "this machine has no apt-get: install what holds these programs in its own way",
+        ));
+    }
+    let is_root = command::output_of(command::program(root, "id").arg("-u")).is_some_and(|uid| uid.trim() == "0");
+    let has_sudo = || command::output_of(command::program(root, "sudo").args(["-n", "true"])).is_some();
+    let as_root: &[&str] = match is_root {
+        true => &["env"],
+        false if has_sudo() => &["sudo", "-n", "env"],
+        false => return Err(cannot("not root, and sudo asks for a password")),
+    };
+    let apt_get = |args: &[&str]| {
+        let (first, rest) = as_root.split_first().unwrap_or((&"env", &[]));
+        let mut apt_get = command::program(root, *first);
+        apt_get
+            .args(rest)
+            .args(["DEBIAN_FRONTEND=noninteractive", "apt-get"])
+            .args(args);
+        command::run(&mut apt_get, &by_hand)
+    };
+    apt_get(&["update", "--quiet"])?;
+    apt_get(
+        &[
+            &["install", "--quiet", "--yes", "--no-install-recommends"],
+            missing.as_slice(),
+        ]
+        .concat(),
+    )
+}
+
+fn install_cargo_deny(root: &Path) -> Result<(), Failure> {
+    if cargo_deny(root).is_some() {
+        println!("cargo-deny {CARGO_DENY}: here");
+        return Ok(());
+    }
+    println!("cargo-deny {CARGO_DENY}: missing; built once, into {TOOLS}");
+    let package = format!("cargo-deny@{CARGO_DENY}");
+    let mut install = command::cargo(root);
+    install.args(["install", "--locked", "--root", TOOLS, &package]);
+    for (name, value) in QUICK_BUILD {
+        install.env(name, value);
+    }
+    command::run(
+        &mut install,
+        "this step needs the crate registry; try again, or install that version into PATH",
+    )
+}
+
+struct Debian {
+    program: &'static str,
+    package: &'static str,
+    purpose: &'static str,
+}
+
+const DEBIAN: [Debian; 2] = [
+    Debian {
+        program: "faketime",
+        package: "faketime",
+        purpose: "integration tests move the clock with it",
+    },
+    Debian {
+        program: "gcc",
+        package: "gcc",
+        purpose: "aws-lc and SQLite are compiled from C",
+    },
+];
+
+const CARGO_DENY: &str = "0.20.2";
+const TOOLS: &str = "target/tools";
+
+/// Built once and run for two seconds a time, so what counts is the time to build it. On two cores, unoptimised is
+/// 2½ minutes of CPU; `opt-level = 1` is 5 and saves one second a run.
+const QUICK_BUILD: [(&str, &str); 5] = [
+    ("CARGO_TARGET_DIR", "target/tools/build"),
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"),
+    ("CARGO_PROFILE_RELEASE_LTO", "off"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
+    ("CARGO_PROFILE_RELEASE_DEBUG", "0"),
+];
