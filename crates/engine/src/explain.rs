@@ -147,7 +147,7 @@ pub async fn explain(engine: &Engine, text: &str) -> Result<Result<Explanation, 
 
 async fn refresh_token(engine: &Engine, text: &str) -> Result<Result<Explanation, Unexplained>, Broken> {
     let opened = [Endpoint::Session, Endpoint::OAuth].map(|endpoint| engine.refresh_keys.open(endpoint, text));
-    if opened.iter().any(|opened| *opened == Err(Stopped::Unavailable)) {
+    if opened.contains(&Err(Stopped::Unavailable)) {
         return Ok(Err(Unexplained::NotFound));
     }
     let Some(presented) = opened.into_iter().find_map(Result::ok) else {

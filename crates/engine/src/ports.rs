@@ -201,6 +201,8 @@ pub struct Retention {
     pub rotations: Seconds,
     /// See [`Self::rotations`].
     pub rotations_kept: u32,
+    /// A passed deadline is answered at once and written this much later, so that a wild clock destroys nothing.
+    pub settle: Seconds,
     /// At most so many rows of each kind in one transaction.
     pub batch: u32,
 }

@@ -75,6 +75,7 @@ impl Settings {
                 events: Seconds::days(90),
                 rotations: Seconds::DAY,
                 rotations_kept: 10,
+                settle: Seconds::days(7),
                 batch: 500,
             },
         }

@@ -1,0 +1,576 @@
+//! `regrant jwt`: look at a token, or verify one, on the command line. The token comes on stdin.
+//!
+//! 1. What the caller got wrong (an algorithm that does not exist, a key set that cannot be read) ends with 2.
+//! 2. The token is read from stdin, to a limit, and white space around it is dropped.
+//! 3. `inspect` decodes and believes nothing. `verify` proves the signature, then checks the claims unless `--raw`.
+//! 4. A token that is not good ends with 1 and one line on stderr, which holds nothing of the token.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use clap::{Args, Subcommand};
+use regrant_jose::jws::{self, MAX_TOKEN_BYTES, Unverified};
+use regrant_jose::jwt::{self, NumericDate, Rules};
+use regrant_jose::{Algorithm, Jwks, MAX_JWKS_BYTES};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use self::pretty::pretty;
+
+/// Looks at tokens; the token is read from stdin.
+#[derive(Debug, Subcommand)]
+pub(crate) enum JwtCommand {
+    /// Show a token's header and claims. Nothing is verified.
+    Inspect,
+    /// Verify a token's signature and claims; prints the payload.
+    Verify(VerifyArgs),
+    /// Decrypt an encrypted token (not built yet).
+    Decrypt(DecryptArgs),
+}
+
+/// What `regrant jwt verify` takes.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The key set (JWKS): a file, or http:// on a loopback host.
+    #[arg(long, value_name = "FILE|URL")]
+    jwks: String,
+    /// Accept this algorithm; may be repeated. Without it: each key's own `alg`, or the only one that its type allows.
+    #[arg(long = "alg", value_name = "ALG")]
+    algorithms: Vec<String>,
+    /// The audience that the token must be meant for (`aud`).
+    #[arg(long, value_name = "A", conflicts_with = "raw")]
+    aud: Option<String>,
+    /// The issuer that the token must come from (`iss`).
+    #[arg(long, value_name = "I", conflicts_with = "raw")]
+    iss: Option<String>,
+    /// Print the payload as it is, whatever it is; look at no claims.
+    #[arg(long)]
+    raw: bool,
+}
+
+/// What `regrant jwt decrypt` takes.
+#[derive(Debug, Args)]
+pub(crate) struct DecryptArgs {
+    /// The key set (JWKS) with the private or symmetric keys: a file.
+    #[arg(long, value_name = "FILE")]
+    jwks: String,
+    /// Print the payload as it is, whatever it is; look at no claims.
+    #[arg(long)]
+    raw: bool,
+}
+
+/// Runs the command and returns the exit code: 0, 1 (the token is not good) or 2 (usage, or a file that cannot be read).
+/// `now_seconds` are seconds since the epoch; `json` asks for one JSON document on `out`.
+pub(crate) fn run(
+    command: &JwtCommand,
+    stdin: &mut dyn Read,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+    now_seconds: i64,
+    json: bool,
+) -> u8 {
+    let outcome = match command {
+        JwtCommand::Inspect => inspect(stdin, json),
+        JwtCommand::Verify(args) => verify(args, stdin, now_seconds),
+        JwtCommand::Decrypt(DecryptArgs { jwks: _, raw: _ }) => Err(Refusal::usage(
+            "decrypting is not built yet; only signed tokens can be verified",
+        )),
+    };
+    let written = outcome.and_then(|text| {
+        out.write_all(&text)
+            .and_then(|()| out.flush())
+            .map_err(|error| Refusal::usage(format!("cannot write to stdout: {error}")))
+    });
+    match written {
+        Ok(()) => 0,
+        Err(Refusal { exit, line }) => {
+            // Nobody is left to be told if stderr is closed, too; the exit code still says it.
+            _ = writeln!(err, "regrant: {line}");
+            exit
+        }
+    }
+}
+
+fn inspect(stdin: &mut dyn Read, json: bool) -> Result<Vec<u8>, Refusal> {
+    let token = read_token(stdin)?;
+    let unverified = jws::danger_unverified(&token)?;
+    Ok(if json {
+        inspect_for_machines(&unverified)?
+    } else {
+        inspect_for_people(&unverified)
+    }
+    .into_bytes())
+}
+
+fn verify(args: &VerifyArgs, stdin: &mut dyn Read, now_seconds: i64) -> Result<Vec<u8>, Refusal> {
+    let asked = asked_algorithms(&args.algorithms)?;
+    let keys = read_jwks(&args.jwks)?;
+    let (keys, accept) = if asked.is_empty() {
+        keys_that_decide(&keys)
+    } else {
+        (keys, asked)
+    };
+    let token = read_token(stdin)?;
+    if keys.keys().is_empty() {
+        return Err(regrant_jose::Error::KeyUnusable.into());
+    }
+
+    let verified = jws::verify(&token, &keys, &accept)?;
+    if args.raw {
+        return Ok(verified.payload);
+    }
+    let mut rules = Rules::ANY;
+    if let Some(issuer) = &args.iss {
+        rules = rules.issuer(issuer);
+    }
+    if let Some(audience) = &args.aud {
+        rules = rules.audience(audience);
+    }
+    jwt::check(&verified, &rules, now_seconds)?;
+    // The claims are printed from the bytes that were signed: the order and every digit stay as they are.
+    let text = String::from_utf8(verified.payload).map_err(|_| regrant_jose::Error::ClaimsInvalid)?;
+    Ok(pretty(&text).into_bytes())
+}
+
+/// The keys that leave one choice, and the algorithms that they leave (`interface.md`: each key's own `alg`; a key without
+/// one is used only if its type leaves one choice). Each of these keys serves its one algorithm alone, so the list of all of
+/// them accepts no more than that.
+fn keys_that_decide(keys: &Jwks) -> (Jwks, Vec<Algorithm>) {
+    let (keys, algorithms) = keys
+        .keys()
+        .iter()
+        .filter_map(|key| Some((key.clone(), key.only_algorithm()?)))
+        .unzip::<_, _, Vec<_>, Vec<_>>();
+    (Jwks::from_keys(keys), algorithms)
+}
+
+fn asked_algorithms(names: &[String]) -> Result<Vec<Algorithm>, Refusal> {
+    names
+        .iter()
+        .map(|name| {
+            Algorithm::from_name(name).ok_or_else(|| {
+                let known: Vec<_> = Algorithm::ALL.iter().map(|algorithm| algorithm.as_str()).collect();
+                Refusal::usage(format!(
+                    "--alg {}: not supported; known: {}",
+                    name.escape_debug(),
+                    known.join(", ")
+                ))
+            })
+        })
+        .collect()
+}
+
+/// Reads one token, without the white space around it.
+fn read_token(stdin: &mut dyn Read) -> Result<String, Refusal> {
+    let bytes = read_capped(stdin, MAX_STDIN_BYTES)
+        .map_err(|error| Refusal::usage(format!("cannot read the token from stdin: {error}")))?
+        .ok_or(regrant_jose::Error::TokenTooLong)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| regrant_jose::Error::TokenMalformed)?;
+    Ok(text.trim().to_owned())
+}
+
+fn read_jwks(place: &str) -> Result<Jwks, Refusal> {
+    let shown = place.escape_debug();
+    let refusal = |why: &dyn std::fmt::Display| Refusal::usage(format!("--jwks {shown}: {why}"));
+    let bytes = if fetch::is_url(place) {
+        fetch::get(place, MAX_JWKS_BYTES).map_err(|error| refusal(&error))?
+    } else {
+        File::open(place)
+            .and_then(|mut file| read_capped(&mut file, MAX_JWKS_BYTES))
+            .map_err(|error| refusal(&error))?
+            .ok_or_else(|| refusal(&regrant_jose::Error::JwksTooLarge))?
+    };
+    Jwks::parse(&bytes).map_err(|error| refusal(&error))
+}
+
+/// Everything that `source` has; `None` if that is more than `cap` bytes.
+fn read_capped(source: &mut dyn Read, cap: usize) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(cap).unwrap_or(u64::MAX).saturating_add(1);
+    source.take(limit).read_to_end(&mut bytes)?;
+    Ok((bytes.len() <= cap).then_some(bytes))
+}
+
+/// Comment lines begin with `#`, so that what is left is JSON.
+fn inspect_for_people(token: &Unverified) -> String {
+    let mut text = String::from(
+        "# NOT VERIFIED: anyone can write a token like this one. `regrant jwt verify` proves who did.\n# header\n",
+    );
+    text += &pretty(&String::from_utf8_lossy(&token.header_json));
+    text += "# payload\n";
+    let Some(payload) = json_text(&token.payload) else {
+        text += &format!("# ({} bytes that are not JSON)\n", token.payload.len());
+        return text;
+    };
+    text += &pretty(payload);
+    let claims: serde_json::Value = serde_json::from_str(payload).unwrap_or_default();
+    for (name, meaning) in [("iat", "issued at"), ("nbf", "not before"), ("exp", "expires at")] {
+        if let Some(time) = claims.get(name).and_then(rfc_3339) {
+            text += &format!("# {name}: {meaning} {time}\n");
+        }
+    }
+    text
+}
+
+fn inspect_for_machines(token: &Unverified) -> Result<String, Refusal> {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        header: &'a RawValue,
+        payload: Payload<'a>,
+        verified: bool,
+    }
+    // A payload that is no JSON is shown as text, and as null if it is not even that.
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Payload<'a> {
+        Json(&'a RawValue),
+        Text(&'a str),
+        Bytes(()),
+    }
+
+    let header = std::str::from_utf8(&token.header_json)
+        .ok()
+        .and_then(|text| serde_json::from_str(text).ok());
+    let payload = std::str::from_utf8(&token.payload).map_or(Payload::Bytes(()), |text| {
+        serde_json::from_str(text).map_or(Payload::Text(text), Payload::Json)
+    });
+    let document = Document {
+        header: header.ok_or(regrant_jose::Error::HeaderInvalid)?,
+        payload,
+        verified: false,
+    };
+    let text = serde_json::to_string(&document).map_err(|error| Refusal::usage(error.to_string()))?;
+    Ok(pretty(&text))
+}
+
+fn json_text(bytes: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    serde_json::from_str::<serde::de::IgnoredAny>(text).ok()?;
+    Some(text)
+}
+
+/// A claim that is a date, in UTC; `None` for what is no date or lies outside the calendar.
+fn rfc_3339(claim: &serde_json::Value) -> Option<String> {
+    let date = NumericDate::from_number(claim.as_number()?)?;
+    jiff::Timestamp::from_second(date.seconds())
+        .ok()
+        .map(|time| time.to_string())
+}
+
+/// A refusal: one line, and how to exit.
+struct Refusal {
+    exit: u8,
+    line: String,
+}
+
+impl Refusal {
+    fn usage(line: impl Into<String>) -> Refusal {
+        Refusal {
+            exit: 2,
+            line: line.into(),
+        }
+    }
+}
+
+impl From<regrant_jose::Error> for Refusal {
+    fn from(error: regrant_jose::Error) -> Refusal {
+        Refusal {
+            exit: 1,
+            line: format!("{}: {error}", error.code()),
+        }
+    }
+}
+
+/// A token and generous white space.
+const MAX_STDIN_BYTES: usize = MAX_TOKEN_BYTES + 4096;
+
+mod pretty {
+    //! Lays out JSON text for reading without touching what it says: numbers keep every digit, members their order.
+
+    /// Lays out `json`, which must be valid JSON; ends with a line break. Characters that could move the cursor or turn the
+    /// writing direction of a terminal are written as JSON escapes, which mean the same.
+    pub(super) fn pretty(json: &str) -> String {
+        let mut out = String::with_capacity(json.len().saturating_mul(2));
+        let mut depth = 0_usize;
+        let mut in_string = false;
+        let mut after_backslash = false;
+        let mut chars = json.chars().peekable();
+
+        while let Some(c) = chars.next() {
+            if in_string {
+                if unsafe_to_show(c) {
+                    out.push_str(&format!("\\u{:04x}", u32::from(c)));
+                } else {
+                    out.push(c);
+                }
+                in_string = c != '"' || after_backslash;
+                after_backslash = c == '\\' && !after_backslash;
+                continue;
+            }
+            match c {
+                ' ' | '\t' | '\r' | '\n' => {}
+                '{' | '[' => {
+                    out.push(c);
+                    while chars.next_if(|c| matches!(c, ' ' | '\t' | '\r' | '\n')).is_some() {}
+                    match chars.next_if(|c| matches!(c, '}' | ']')) {
+                        Some(close) => out.push(close),
+                        None => {
+                            depth = depth.saturating_add(1);
+                            new_line(&mut out, depth);
+                        }
+                    }
+                }
+                '}' | ']' => {
+                    depth = depth.saturating_sub(1);
+                    new_line(&mut out, depth);
+                    out.push(c);
+                }
+                ',' => {
+                    out.push(c);
+                    new_line(&mut out, depth);
+                }
+                ':' => out.push_str(": "),
+                _ => {
+                    in_string = c == '"';
+                    out.push(c);
+                }
+            }
+        }
+        out.push('\n');
+        out
+    }
+
+    fn new_line(out: &mut String, depth: usize) {
+        out.push('\n');
+        for _ in 0..depth {
+            out.push_str("  ");
+        }
+    }
+
+    /// All of these are in the basic plane, so four hexadecimal digits are enough.
+    fn unsafe_to_show(c: char) -> bool {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    }
+}
+
+mod fetch {
+    //! Reads a key set over http from this machine. Nothing else: no TLS, no redirect, no other host.
+    //!
+    //! 1. The URL is taken apart; only `http://` and a host that is the loopback are let through.
+    //! 2. The name is resolved, and every address must be a loopback address, whatever the name says.
+    //! 3. One request in HTTP/1.0, so that the answer comes in one piece and ends with the connection.
+
+    use std::fmt;
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    /// Whether this names a place on a network rather than a file.
+    pub(super) fn is_url(place: &str) -> bool {
+        scheme(place).is_some()
+    }
+
+    /// The body behind `url`, which may have `cap` bytes.
+    pub(super) fn get(url: &str, cap: usize) -> Result<Vec<u8>, FetchError> {
+        let target = Target::parse(url)?;
+        // A server that sends a byte now and then would never run into a time-out of the socket. So the whole request runs on
+        // a thread that is left behind when its time is over; the process ends soon after.
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            // The receiver may have given up: nobody to tell.
+            _ = sender.send(target.request(cap));
+        });
+        receiver.recv_timeout(DEADLINE).unwrap_or(Err(FetchError::TooSlow))
+    }
+
+    /// Why there is no body.
+    #[derive(Debug, PartialEq, Eq)]
+    pub(super) enum FetchError {
+        Https,
+        Scheme,
+        Url,
+        NotLoopback,
+        TooSlow,
+        Connection(String),
+        Status(u16),
+        Answer,
+        TooLarge,
+    }
+
+    impl fmt::Display for FetchError {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            match self {
+                Self::Https => {
+                    f.write_str("fetching over https is not built yet; save the key set to a file and name that")
+                }
+                Self::Scheme => f.write_str("only files and http:// on a loopback host are read"),
+                Self::Url => f.write_str("not a URL that is understood (no user, no white space, a port up to 65535)"),
+                Self::NotLoopback => {
+                    f.write_str("http is read from a loopback host only; save the key set to a file and name that")
+                }
+                Self::TooSlow => write!(f, "no complete answer within {} seconds", DEADLINE.as_secs()),
+                Self::Connection(error) => write!(f, "cannot connect: {error}"),
+                Self::Status(status) => write!(
+                    f,
+                    "the answer is {status}, and 200 is needed; redirects are not followed"
+                ),
+                Self::Answer => f.write_str("the answer is not complete, or not HTTP that is understood"),
+                Self::TooLarge => f.write_str("the answer is too large"),
+            }
+        }
+    }
+
+    /// A URL that may be asked.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Target {
+        /// As it stands in the URL, for the `Host` field.
+        authority: String,
+        host: String,
+        port: u16,
+        path: String,
+    }
+
+    impl Target {
+        fn parse(url: &str) -> Result<Target, FetchError> {
+            let (scheme, rest) = scheme(url).ok_or(FetchError::Scheme)?;
+            if scheme.eq_ignore_ascii_case("https") {
+                return Err(FetchError::Https);
+            }
+            if !scheme.eq_ignore_ascii_case("http") {
+                return Err(FetchError::Scheme);
+            }
+            // A line break in the path would be a second header field.
+            if !rest.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(FetchError::Url);
+            }
+            let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
+            let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+            let (host, port) = host_and_port(authority).ok_or(FetchError::Url)?;
+            Ok(Target {
+                authority: authority.to_owned(),
+                host: host.to_owned(),
+                port,
+                path: if path.starts_with('/') {
+                    path.to_owned()
+                } else {
+                    format!("/{path}")
+                },
+            })
+        }
+
+        fn request(&self, cap: usize) -> Result<Vec<u8>, FetchError> {
+            let connection = |error: std::io::Error| FetchError::Connection(error.to_string());
+            let mut stream = self.connect()?;
+            stream.set_read_timeout(Some(DEADLINE)).map_err(connection)?;
+            stream.set_write_timeout(Some(DEADLINE)).map_err(connection)?;
+            let request = format!(
+                "GET {} HTTP/1.0\r\nHost: {}\r\nAccept: application/json\r\nConnection: close\r\n\r\n",
+                self.path, self.authority
+            );
+            stream.write_all(request.as_bytes()).map_err(connection)?;
+
+            let mut answer = Vec::new();
+            let limit = cap.saturating_add(MAX_HEAD_BYTES);
+            stream
+                .take(u64::try_from(limit).unwrap_or(u64::MAX))
+                .read_to_end(&mut answer)
+                .map_err(connection)?;
+            body(&answer, cap)
+        }
+
+        /// Connects to the first address that answers; refuses all if one of them is elsewhere.
+        fn connect(&self) -> Result<TcpStream, FetchError> {
+            let addresses: Vec<SocketAddr> = (self.host.as_str(), self.port)
+                .to_socket_addrs()
+                .map_err(|error| FetchError::Connection(error.to_string()))?
+                .collect();
+            // Checked after the name is resolved: a name can say anything.
+            if addresses
+                .iter()
+                .any(|address| !address.ip().to_canonical().is_loopback())
+            {
+                return Err(FetchError::NotLoopback);
+            }
+            let mut last = FetchError::Connection("the name has no address".to_owned());
+            for address in addresses {
+                match TcpStream::connect_timeout(&address, DEADLINE) {
+                    Ok(stream) => return Ok(stream),
+                    Err(error) => last = FetchError::Connection(error.to_string()),
+                }
+            }
+            Err(last)
+        }
+    }
+
+    /// The scheme and what follows `://`. A file name may have a colon, but not this.
+    fn scheme(place: &str) -> Option<(&str, &str)> {
+        let (scheme, rest) = place.split_once("://")?;
+        let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+        (scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(letters)).then_some((scheme, rest))
+    }
+
+    /// `host`, `host:port`, `[v6]` or `[v6]:port`; no user.
+    fn host_and_port(authority: &str) -> Option<(&str, u16)> {
+        let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
+            rest.split_once(']')?
+        } else {
+            authority.split_at(authority.find(':').unwrap_or(authority.len()))
+        };
+        if host.is_empty() || host.contains('@') {
+            return None;
+        }
+        let port = match port.strip_prefix(':') {
+            Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => digits.parse().ok()?,
+            None if port.is_empty() => 80,
+            _ => return None,
+        };
+        Some((host, port))
+    }
+
+    /// The body of an HTTP/1 answer that ended with the connection.
+    fn body(answer: &[u8], cap: usize) -> Result<Vec<u8>, FetchError> {
+        let end = answer
+            .windows(4)
+            .position(|four| four == b"\r\n\r\n")
+            .ok_or(FetchError::Answer)?;
+        let (head, rest) = answer.split_at(end);
+        let body = rest.get(4..).unwrap_or_default();
+        let head = std::str::from_utf8(head).map_err(|_| FetchError::Answer)?;
+
+        let (status, fields) = head.split_once("\r\n").unwrap_or((head, ""));
+        let status = status
+            .strip_prefix("HTTP/1.")
+            .and_then(|status| status.split(' ').nth(1))
+            .and_then(|s| s.parse().ok());
+        match status {
+            Some(200) => {}
+            Some(other) => return Err(FetchError::Status(other)),
+            None => return Err(FetchError::Answer),
+        }
+
+        let mut length = None;
+        for (name, value) in fields.split("\r\n").filter_map(|field| field.split_once(':')) {
+            // RFC 9112 §6.1: never sent to a client that speaks HTTP/1.0; not guessed at.
+            if name.eq_ignore_ascii_case("transfer-encoding") {
+                return Err(FetchError::Answer);
+            }
+            if name.eq_ignore_ascii_case("content-length") {
+                length = Some(value.trim().parse::<usize>().map_err(|_| FetchError::Answer)?);
+            }
+        }
+        let length = length.unwrap_or(body.len());
+        if length > cap {
+            return Err(FetchError::TooLarge);
+        }
+        // RFC 9112 §8: shorter than announced is incomplete.
+        body.get(..length).map(<[u8]>::to_vec).ok_or(FetchError::Answer)
+    }
+
+    const DEADLINE: Duration = Duration::from_secs(10);
+    const MAX_HEAD_BYTES: usize = 16 * 1024;
+}
+
+#[cfg(test)]
+mod tests;

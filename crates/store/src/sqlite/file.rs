@@ -1,0 +1,129 @@
+//! Opening the file: what must be true of it, and the migrations.
+
+use std::{fmt, path::Path, time::Duration};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
+
+/// "RGRT": says that a file is a Regrant store.
+const APPLICATION_ID: i32 = 0x5247_5254;
+
+/// Each brings the schema from the version of its index to the next.
+const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/sqlite/0001_initial.sql")];
+
+/// Why a store does not open.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The file is not a Regrant store, or damaged.
+    NotAStore(String),
+    /// It was written by a newer version.
+    TooNew {
+        /// The version of its schema.
+        found: i32,
+        /// The newest that this binary knows.
+        known: i32,
+    },
+    /// The disk, its permissions, or SQLite itself.
+    Failed(rusqlite::Error),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAStore(why) => write!(
+                f,
+                "it is not a Regrant store, or it is damaged ({why}); restore a backup"
+            ),
+            Self::TooNew { found, known } => {
+                write!(
+                    f,
+                    "it was written by a newer Regrant (schema {found}, this one knows {known}); use that version"
+                )
+            }
+            Self::Failed(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::DiskFull) => f.write_str("the disk is full; free space and try again"),
+                Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                    write!(
+                        f,
+                        "it cannot be opened for writing ({error}); check the permissions of the directory and the file"
+                    )
+                }
+                _ => write!(f, "it cannot be opened: {error}"),
+            },
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::NotAStore(error.to_string()),
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+pub(super) fn open_for_writing(file: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut db = Connection::open_with_flags(file, flags)?;
+    harden(&db)?;
+    check_identity(&db)?;
+    let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(OpenError::NotAStore(format!(
+            "its journal mode cannot be set to WAL, it stays {mode}"
+        )));
+    }
+    // FULL: a commit returns when its records are on disk. Checkpoints are the writer's own work (`worker.rs`).
+    db.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -65536;")?;
+    migrate(&mut db)?;
+    Ok(db)
+}
+
+pub(super) fn open_for_reading(file: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(file, flags)?;
+    harden(&db)?;
+    db.execute_batch("PRAGMA cache_size = -16384;")?;
+    Ok(db)
+}
+
+fn harden(db: &Connection) -> Result<(), OpenError> {
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    // The bytes of a deleted password hash do not stay behind in the file.
+    db.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA secure_delete = FAST;")?;
+    db.busy_timeout(Duration::from_secs(5))?;
+    db.set_prepared_statement_cache_capacity(128);
+    Ok(())
+}
+
+/// A file with tables that are not ours is somebody else's: it is not touched.
+fn check_identity(db: &Connection) -> Result<(), OpenError> {
+    let id: i32 = db.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (id, tables) {
+        (APPLICATION_ID, _) | (0, 0) => Ok(()),
+        _ => Err(OpenError::NotAStore(
+            "it is a SQLite database of another program".to_owned(),
+        )),
+    }
+}
+
+fn migrate(db: &mut Connection) -> Result<(), OpenError> {
+    let known = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
+    let found: i32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > known {
+        return Err(OpenError::TooNew { found, known });
+    }
+    for (version, script) in (1..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
+        let migration = db.transaction()?;
+        migration.execute_batch(script)?;
+        // Both are part of the file's header page, and so of this transaction.
+        migration.execute_batch(&format!(
+            "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version};"
+        ))?;
+        migration.commit()?;
+    }
+    Ok(())
+}

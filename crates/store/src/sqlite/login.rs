@@ -1,0 +1,141 @@
+//! What a sign-in reads and counts, and a change of password by its owner.
+
+use regrant_engine::{
+    event::{Actor, Event},
+    id::{Epoch, UserId},
+    login::{Account, FailureCount, FailureKey},
+    ports::{End, Judge, PasswordChange, PasswordChanged, Random},
+    reason::Reason,
+    refresh::Decision,
+    time::{Seconds, Time},
+    token::{GrantId, Shard},
+    user::Identifier,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    event,
+    fault::Fault,
+    refresh::{self, ROLES, split_roles},
+    row::Columns,
+    session,
+};
+
+pub(super) fn account(db: &Connection, identifier: &Identifier) -> Result<Option<Account>, Fault> {
+    let mut statement = db.prepare_cached(&format!(
+        "SELECT u.id, u.shard, u.disabled_at IS NULL, u.epoch, p.hash, {ROLES} FROM identifiers i \
+         JOIN users u ON u.id = i.user_id LEFT JOIN passwords p ON p.user_id = u.id WHERE i.kind = ? AND i.value = ?"
+    ))?;
+    let mut rows = statement.query(params![identifier.kind.as_str(), identifier.value])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let mut columns = Columns::new(row);
+    Ok(Some(Account {
+        user: UserId::from_bytes(columns.take()?),
+        shard: Shard(columns.take()?),
+        active: columns.take()?,
+        epoch: Epoch(columns.take()?),
+        password: columns.take()?,
+        roles: split_roles(columns.take()?),
+    }))
+}
+
+pub(super) fn failures(db: &Connection, keys: &[FailureKey]) -> Result<Vec<FailureCount>, Fault> {
+    let mut statement = db.prepare_cached("SELECT since, count FROM failures WHERE key = ?")?;
+    keys.iter()
+        .map(|FailureKey(key)| {
+            let found: Option<(i64, u32)> = statement.query_row(params![key], |row| row.try_into()).optional()?;
+            Ok(found
+                .map(|(since, count)| FailureCount {
+                    since: Time::from_millis(since),
+                    count,
+                })
+                .unwrap_or_default())
+        })
+        .collect()
+}
+
+pub(super) fn note_failure(
+    db: &Connection,
+    keys: &[FailureKey],
+    at: Time,
+    window: Seconds,
+    told: &Event,
+) -> Result<(), Fault> {
+    let mut statement = db.prepare_cached(
+        "INSERT INTO failures (key, since, count) VALUES (?1, ?2, 1) ON CONFLICT (key) DO UPDATE SET \
+         since = iif(since > ?3, since, excluded.since), count = iif(since > ?3, min(count + 1, 1000000), 1)",
+    )?;
+    for FailureKey(key) in keys {
+        statement.execute(params![key, at.millis(), at.minus(window).millis()])?;
+    }
+    event::insert(db, told)
+}
+
+pub(super) fn password_hash(db: &Connection, user: UserId) -> Result<Option<String>, Fault> {
+    Ok(db
+        .prepare_cached("SELECT hash FROM passwords WHERE user_id = ?")?
+        .query_row(params![user.as_bytes()], |row| row.get(0))
+        .optional()?)
+}
+
+pub(super) fn upgrade_password(db: &Connection, user: UserId, expected: &str, hash: &str) -> Result<(), Fault> {
+    db.prepare_cached("UPDATE passwords SET hash = ?3 WHERE user_id = ?1 AND hash = ?2")?
+        .execute(params![user.as_bytes(), expected, hash])?;
+    Ok(())
+}
+
+pub(super) fn change_password(
+    db: &Connection,
+    random: &dyn Random,
+    id: &GrantId,
+    judge: &Judge,
+    change: &PasswordChange,
+) -> Result<PasswordChanged, Fault> {
+    let loaded = refresh::load(db, id)?;
+    let verdict = judge(loaded.as_ref());
+    let Some(grant) = verdict.loaded.as_ref().map(|loaded| &loaded.state.grant) else {
+        return Ok(PasswordChanged::NotAllowed(verdict));
+    };
+    if !matches!(verdict.decision, Decision::Rotated { .. }) {
+        refresh::carry_out(db, random, &verdict)?;
+        return Ok(PasswordChanged::NotAllowed(verdict));
+    }
+    let user = grant.user;
+    let replaced = db
+        .prepare_cached("UPDATE passwords SET hash = ?3, changed_at = ?4 WHERE user_id = ?1 AND hash = ?2")?
+        .execute(params![
+            user.as_bytes(),
+            change.expected,
+            change.hash,
+            change.event.at.millis()
+        ])?;
+    if replaced == 0 {
+        return Ok(PasswordChanged::Conflict);
+    }
+    let end = End {
+        at: change.event.at,
+        reason: Reason::PasswordChanged,
+        actor: Actor::User,
+    };
+    session::end_of_user(db, random, user, grant.session, end)?;
+    // The session's other grants and those without a session were issued before; the acting one is stamped anew.
+    db.prepare_cached(
+        "UPDATE grants SET ended_at = ?3, end_reason = ?4 \
+         WHERE user_id = ?1 AND session_id IS NULL AND id <> ?2 AND ended_at IS NULL",
+    )?
+    .execute(params![user.as_bytes(), id.0, end.at.millis(), end.reason.as_str()])?;
+    db.prepare_cached(
+        "UPDATE grants SET ended_at = ?3, end_reason = ?4 WHERE session_id = ?1 AND id <> ?2 AND ended_at IS NULL",
+    )?
+    .execute(params![
+        grant.session.as_ref().map(|session| session.as_bytes()),
+        id.0,
+        end.at.millis(),
+        end.reason.as_str()
+    ])?;
+    db.prepare_cached("UPDATE users SET epoch = ?2 WHERE id = ?1")?
+        .execute(params![user.as_bytes(), grant.epoch.0])?;
+    event::insert(db, &change.event)?;
+    refresh::carry_out(db, random, &verdict)?;
+    Ok(PasswordChanged::Changed(verdict))
+}

@@ -1,0 +1,258 @@
+//! The embedded store: one SQLite file, one writer with group commit, readers beside it.
+//!
+//! 1. A verb becomes a job and goes to the writer's queue (`worker.rs`); a full queue is [`Broken::Overloaded`].
+//! 2. The writer takes all jobs that wait, up to a limit, and runs them in one transaction.
+//! 3. It commits. WAL with synchronous=FULL: the commit returns when every record is on disk. Only then are the jobs
+//!    answered: durable before said.
+//! 4. A failed fsync ends the process, by the callback given to [`SqliteStore::open`]: after one, nobody knows what the disk
+//!    holds, and asking it again would be told a lie.
+//!
+//! The verbs' SQL stands in the files that are named like the engine's: `refresh.rs`, `session.rs`, `user.rs`, ….
+
+mod event;
+mod fault;
+mod file;
+mod key;
+mod login;
+mod refresh;
+mod role;
+mod row;
+mod session;
+mod sweep;
+mod user;
+mod worker;
+
+use std::{path::Path, sync::Arc};
+
+use regrant_engine::{
+    event::Event,
+    id::{EventId, GrantRef, SessionId, UserId},
+    keyring::SealedKey,
+    login::{Account, FailureCount, FailureKey},
+    ports::{
+        Answer, Broken, End, Identity, Judge, NewSession, Opened, PasswordChange, PasswordChanged, Random, Retention,
+        RoleChanged, SessionFilter, Store, Swept, TimelineOf, UserChanged, UserSelector, UsersAdded, Verdict,
+    },
+    session::SessionRecord,
+    time::{Seconds, Time},
+    token::GrantId,
+    user::{Identifier, NewUser, User},
+};
+use rusqlite::Connection;
+
+pub use file::OpenError;
+use worker::{Job, Workers};
+
+use fault::Fault;
+
+/// How many jobs may wait for the writer, and for the readers.
+const QUEUE: usize = 16 * 1024;
+/// How many connections read beside the writer.
+const READERS: usize = 2;
+
+/// What is done when the disk fails to keep what it was given. It does not return to the store's work: it ends the process.
+pub type OnLostDisk = Box<dyn Fn(&str) + Send + Sync>;
+
+/// The embedded store.
+pub struct SqliteStore {
+    writer: Workers,
+    readers: Workers,
+    random: Arc<dyn Random>,
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SqliteStore")
+    }
+}
+
+impl SqliteStore {
+    /// Opens the store in `file`, makes it if it is not there, and migrates it.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is wrong with the file and how to mend it.
+    pub fn open(file: &Path, random: Arc<dyn Random>, on_lost_disk: OnLostDisk) -> Result<Self, OpenError> {
+        let writer = file::open_for_writing(file)?;
+        let readers = (0..READERS)
+            .map(|_| file::open_for_reading(file))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            writer: Workers::writer(writer, QUEUE, on_lost_disk),
+            readers: Workers::readers(readers, QUEUE),
+            random,
+        })
+    }
+
+    /// Runs `job` in the next group commit.
+    fn write<'a, T, F>(&'a self, job: F) -> Answer<'a, T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        let answer = self.writer.submit(Job::new(job));
+        Box::pin(async move { answer?.await.unwrap_or_else(|_| Err(stopped())) })
+    }
+
+    /// Runs `job` on a reader, on what was committed before it began.
+    fn read<'a, T, F>(&'a self, job: F) -> Answer<'a, T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        let answer = self.readers.submit(Job::new(job));
+        Box::pin(async move { answer?.await.unwrap_or_else(|_| Err(stopped())) })
+    }
+
+    /// A job that needs randomness, for the events that it writes.
+    fn write_with<'a, T, F>(&'a self, mut job: F) -> Answer<'a, T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection, &dyn Random) -> Result<T, Fault> + Send + 'static,
+    {
+        let random = Arc::clone(&self.random);
+        self.write(move |db| job(db, &*random))
+    }
+}
+
+fn stopped() -> Broken {
+    Broken::Store("the store is stopping".to_owned())
+}
+
+impl Store for SqliteStore {
+    fn refresh(&self, id: GrantId, judge: Judge) -> Answer<'_, Verdict> {
+        self.write_with(move |db, random| refresh::refresh(db, random, &id, &judge))
+    }
+
+    fn change_password(&self, id: GrantId, judge: Judge, change: PasswordChange) -> Answer<'_, PasswordChanged> {
+        self.write_with(move |db, random| login::change_password(db, random, &id, &judge, &change))
+    }
+
+    fn open_session(&self, new: NewSession) -> Answer<'_, Opened> {
+        self.write_with(move |db, random| session::open(db, random, &new))
+    }
+
+    fn session(&self, id: SessionId) -> Answer<'_, Option<SessionRecord>> {
+        self.read(move |db| session::by_id(db, id))
+    }
+
+    fn session_of(&self, grant: GrantRef) -> Answer<'_, Option<SessionRecord>> {
+        self.read(move |db| session::by_grant(db, grant))
+    }
+
+    fn session_by_secret(&self, id: GrantId) -> Answer<'_, Option<SessionRecord>> {
+        self.read(move |db| session::by_secret(db, &id))
+    }
+
+    fn sessions(&self, filter: SessionFilter) -> Answer<'_, Vec<SessionRecord>> {
+        self.read(move |db| session::list(db, filter))
+    }
+
+    fn end_session(&self, id: SessionId, owner: Option<UserId>, end: End) -> Answer<'_, bool> {
+        self.write_with(move |db, random| session::end_one(db, random, id, owner, end))
+    }
+
+    fn end_sessions(&self, user: UserId, except: Option<SessionId>, end: End) -> Answer<'_, u64> {
+        self.write_with(move |db, random| session::end_of_user(db, random, user, except, end))
+    }
+
+    fn account(&self, identifier: Identifier) -> Answer<'_, Option<Account>> {
+        self.read(move |db| login::account(db, &identifier))
+    }
+
+    fn failures(&self, keys: Vec<FailureKey>) -> Answer<'_, Vec<FailureCount>> {
+        self.read(move |db| login::failures(db, &keys))
+    }
+
+    fn note_failure(&self, keys: Vec<FailureKey>, at: Time, window: Seconds, event: Event) -> Answer<'_, ()> {
+        self.write(move |db| login::note_failure(db, &keys, at, window, &event))
+    }
+
+    fn add_users(&self, users: Vec<NewUser>, event: Event) -> Answer<'_, UsersAdded> {
+        self.write_with(move |db, random| user::add(db, random, &users, &event))
+    }
+
+    fn user(&self, selector: UserSelector) -> Answer<'_, Option<User>> {
+        self.read(move |db| user::find(db, &selector))
+    }
+
+    fn users(&self, after: Option<UserId>, limit: u32) -> Answer<'_, Vec<User>> {
+        self.read(move |db| user::list(db, after, limit))
+    }
+
+    fn password_hash(&self, user: UserId) -> Answer<'_, Option<String>> {
+        self.read(move |db| login::password_hash(db, user))
+    }
+
+    fn set_password(&self, user: UserSelector, hash: String, end: End) -> Answer<'_, UserChanged> {
+        self.write_with(move |db, random| user::set_password(db, random, &user, &hash, end))
+    }
+
+    fn upgrade_password(&self, user: UserId, expected: String, hash: String) -> Answer<'_, ()> {
+        self.write(move |db| login::upgrade_password(db, user, &expected, &hash))
+    }
+
+    fn set_disabled(&self, user: UserSelector, disabled: bool, end: End) -> Answer<'_, UserChanged> {
+        self.write_with(move |db, random| user::set_disabled(db, random, &user, disabled, end))
+    }
+
+    fn delete_user(&self, user: UserSelector, end: End) -> Answer<'_, UserChanged> {
+        self.write_with(move |db, random| user::delete(db, random, &user, end))
+    }
+
+    fn add_role(&self, name: String, at: Time) -> Answer<'_, bool> {
+        self.write(move |db| role::add(db, &name, at))
+    }
+
+    fn roles(&self) -> Answer<'_, Vec<(String, u64)>> {
+        self.read(role::list)
+    }
+
+    fn remove_role(&self, name: String) -> Answer<'_, bool> {
+        self.write(move |db| role::remove(db, &name))
+    }
+
+    fn set_role(&self, role: String, user: UserSelector, has: bool, end: End) -> Answer<'_, RoleChanged> {
+        self.write_with(move |db, random| role::set(db, random, &role, &user, has, end))
+    }
+
+    fn timeline(&self, of: TimelineOf, limit: u32) -> Answer<'_, Vec<Event>> {
+        self.read(move |db| event::timeline(db, of, limit))
+    }
+
+    fn event(&self, id: EventId) -> Answer<'_, Option<Event>> {
+        self.read(move |db| event::by_id(db, id))
+    }
+
+    fn signing_keys(&self) -> Answer<'_, Vec<SealedKey>> {
+        self.read(key::all)
+    }
+
+    fn add_first_signing_key(&self, key: SealedKey, event: Event) -> Answer<'_, Vec<SealedKey>> {
+        self.write(move |db| key::add_first(db, &key, &event))
+    }
+
+    fn identity(&self) -> Answer<'_, Identity> {
+        self.read(key::identity)
+    }
+
+    fn remember(&self, identity: Identity) -> Answer<'_, ()> {
+        self.write(move |db| key::remember(db, &identity))
+    }
+
+    fn has_live_sessions(&self, now: Time) -> Answer<'_, bool> {
+        self.read(move |db| session::any_alive(db, now))
+    }
+
+    fn sweep(&self, now: Time, retention: Retention) -> Answer<'_, Swept> {
+        self.write_with(move |db, random| sweep::sweep(db, random, now, retention))
+    }
+
+    fn ready(&self) -> Answer<'_, ()> {
+        self.write(|db| {
+            Ok(db
+                .prepare_cached("SELECT 1 FROM meta LIMIT 1")?
+                .exists([])
+                .map(|_| ())?)
+        })
+    }
+}

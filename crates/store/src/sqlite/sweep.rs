@@ -1,0 +1,138 @@
+//! Writing the deadlines that passed, and removing what is past its retention: a batch of each, by an index.
+//!
+//! A sweep that finds nothing touches nothing. Where it stopped is remembered in `meta`, so that a large table is walked
+//! through in small steps, from its beginning again once its end is reached.
+
+use regrant_engine::{
+    event::Actor,
+    id::{SessionId, UserId},
+    ports::{End, Random, Retention, Swept},
+    reason::Reason,
+    time::Time,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{fault::Fault, session};
+
+pub(super) fn sweep(db: &Connection, random: &dyn Random, now: Time, keep: Retention) -> Result<Swept, Fault> {
+    let mut swept = Swept {
+        expired: sessions(db, random, now, keep)?,
+        removed: 0,
+    };
+    swept.removed += events(db, now, keep)?;
+    swept.removed += rotations(db, now, keep)?;
+    swept.removed += db
+        .prepare_cached("DELETE FROM failures WHERE key IN (SELECT key FROM failures WHERE since < ?1 LIMIT ?2)")?
+        .execute(params![now.minus(keep.rotations).millis(), keep.batch])? as u64;
+    swept.removed += db
+        .prepare_cached("DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE at < ?1 ORDER BY id LIMIT ?2)")?
+        .execute(params![now.minus(keep.events).millis(), keep.batch])? as u64;
+    Ok(swept)
+}
+
+/// The next batch of sessions: writes the end of those whose deadline has passed, removes those that ended long ago.
+fn sessions(db: &Connection, random: &dyn Random, now: Time, keep: Retention) -> Result<u64, Fault> {
+    let after = position(db, "sweep.sessions")?;
+    let mut statement = db.prepare_cached(
+        "SELECT s.id, s.user_id, s.ended_at, g.idle_deadline, g.absolute_deadline FROM sessions s \
+         JOIN grants g ON g.id = s.grant_id WHERE s.id > ?1 ORDER BY s.id LIMIT ?2",
+    )?;
+    type Row = ([u8; 16], [u8; 16], Option<i64>, i64, i64);
+    let batch = statement
+        .query_map(params![after, keep.batch], |row| row.try_into())?
+        .collect::<Result<Vec<Row>, _>>()?;
+    let mut expired = 0;
+    for (id, user, ended_at, idle, absolute) in &batch {
+        let deadline = *idle.min(absolute);
+        match ended_at {
+            // Not at once: a clock that was wrong for a while must not end what a right one would let live.
+            None if deadline <= now.minus(keep.settle).millis() => {
+                let reason = if idle < absolute {
+                    Reason::ExpiredIdle
+                } else {
+                    Reason::ExpiredAbsolute
+                };
+                let end = End {
+                    at: Time::from_millis(deadline),
+                    reason,
+                    actor: Actor::System,
+                };
+                session::end_rows(db, random, SessionId::from_bytes(*id), UserId::from_bytes(*user), end)?;
+                expired += 1;
+            }
+            Some(at) if *at < now.minus(keep.events).millis() => {
+                db.prepare_cached("DELETE FROM grants WHERE session_id = ?")?
+                    .execute(params![id])?;
+                db.prepare_cached("DELETE FROM sessions WHERE id = ?")?
+                    .execute(params![id])?;
+            }
+            _ => {}
+        }
+    }
+    let at_end = batch.len() < usize::try_from(keep.batch).unwrap_or(usize::MAX);
+    let next = if at_end { None } else { batch.last().map(|(id, ..)| *id) };
+    stop_at(db, "sweep.sessions", after, next)?;
+    Ok(expired)
+}
+
+/// Events past their retention: ids sort by time, so they are the first ones.
+fn events(db: &Connection, now: Time, keep: Retention) -> Result<u64, Fault> {
+    let removed = db
+        .prepare_cached("DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id < ?1 ORDER BY id LIMIT ?2)")?
+        .execute(params![first_id_at(now.minus(keep.events)), keep.batch])?;
+    Ok(removed as u64)
+}
+
+/// Rotations past theirs, but for the last ones of each session.
+fn rotations(db: &Connection, now: Time, keep: Retention) -> Result<u64, Fault> {
+    let after = position(db, "sweep.rotations")?;
+    let until = first_id_at(now.minus(keep.rotations));
+    let mut statement =
+        db.prepare_cached("SELECT id, session_id, kind FROM events WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3")?;
+    type Row = ([u8; 16], Option<[u8; 16]>, String);
+    let batch = statement
+        .query_map(params![after, until, keep.batch], |row| row.try_into())?
+        .collect::<Result<Vec<Row>, _>>()?;
+    let mut newer = db.prepare_cached(
+        "SELECT count(*) FROM (SELECT 1 FROM events WHERE session_id = ?1 AND id > ?2 AND kind = 'refresh.rotated' LIMIT ?3)",
+    )?;
+    let mut removed = 0;
+    for (id, session, _) in batch.iter().filter(|(_, _, kind)| kind == "refresh.rotated") {
+        let newer: u32 = newer.query_row(params![session, id, keep.rotations_kept], |row| row.get(0))?;
+        if newer >= keep.rotations_kept {
+            removed += db
+                .prepare_cached("DELETE FROM events WHERE id = ?")?
+                .execute(params![id])? as u64;
+        }
+    }
+    let at_end = batch.len() < usize::try_from(keep.batch).unwrap_or(usize::MAX);
+    let next = if at_end { None } else { batch.last().map(|(id, ..)| *id) };
+    stop_at(db, "sweep.rotations", after, next)?;
+    Ok(removed)
+}
+
+/// The smallest `UUIDv7` of a moment (RFC 9562 §5.7: its first 48 bits are the milliseconds).
+fn first_id_at(at: Time) -> [u8; 16] {
+    let millis = u128::try_from(at.millis()).unwrap_or(0) & 0xffff_ffff_ffff;
+    (millis << 80).to_be_bytes()
+}
+
+fn position(db: &Connection, name: &str) -> Result<[u8; 16], Fault> {
+    let stored: Option<String> = db
+        .prepare_cached("SELECT value FROM meta WHERE name = ?")?
+        .query_row(params![name], |row| row.get(0))
+        .optional()?;
+    let parsed = stored.and_then(|text| u128::from_str_radix(&text, 16).ok());
+    Ok(parsed.unwrap_or(0).to_be_bytes())
+}
+
+fn stop_at(db: &Connection, name: &str, before: [u8; 16], next: Option<[u8; 16]>) -> Result<(), Fault> {
+    let next = next.unwrap_or_default();
+    if next != before {
+        db.prepare_cached(
+            "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )?
+        .execute(params![name, format!("{:032x}", u128::from_be_bytes(next))])?;
+    }
+    Ok(())
+}

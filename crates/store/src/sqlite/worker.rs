@@ -1,0 +1,215 @@
+//! Threads that own connections, and the jobs they run.
+//!
+//! The writer runs what waits in one transaction. If a job fails, the whole transaction is rolled back and each job is run
+//! again in one of its own, so that a failing one takes nobody with it; jobs are therefore written to be run again.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use regrant_engine::ports::Broken;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::{OnLostDisk, fault::Fault};
+
+/// Jobs in one transaction at most: more would make the first wait without making the commit cheaper.
+const BATCH: usize = 256;
+/// Writes between two checkpoints of the WAL under load. Without load it is done when the queue is empty for a while.
+const CHECKPOINT_EVERY: usize = 8 * 1024;
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Work for a connection, with the way back to the one who waits.
+pub(super) struct Job<T, F> {
+    work: F,
+    outcome: Option<T>,
+    answer: Option<oneshot::Sender<Result<T, Broken>>>,
+    promise: Option<oneshot::Receiver<Result<T, Broken>>>,
+}
+
+impl<T, F> Job<T, F> {
+    pub(super) fn new(work: F) -> Self {
+        let (answer, promise) = oneshot::channel();
+        Self {
+            work,
+            outcome: None,
+            answer: Some(answer),
+            promise: Some(promise),
+        }
+    }
+}
+
+/// A [`Job`] without its type.
+trait Task: Send {
+    fn run(&mut self, db: &Connection) -> Result<(), Fault>;
+    fn answer(&mut self, result: Result<(), Broken>);
+}
+
+impl<T: Send, F: FnMut(&Connection) -> Result<T, Fault> + Send> Task for Job<T, F> {
+    fn run(&mut self, db: &Connection) -> Result<(), Fault> {
+        let work = &mut self.work;
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(db)))
+            .unwrap_or_else(|_| Err(Fault::damaged("a job of the store panicked; see the log")))?;
+        self.outcome = Some(outcome);
+        Ok(())
+    }
+
+    fn answer(&mut self, result: Result<(), Broken>) {
+        let result = match (result, self.outcome.take()) {
+            (Ok(()), Some(outcome)) => Ok(outcome),
+            (Ok(()), None) => Err(Broken::Store("a job left no outcome".to_owned())),
+            (Err(broken), _) => Err(broken),
+        };
+        if let Some(answer) = self.answer.take() {
+            // Whoever asked may have gone: a client that closed its connection. What was done stays done.
+            let _ = answer.send(result);
+        }
+    }
+}
+
+/// Threads that take jobs from one queue.
+pub(super) struct Workers {
+    queue: Option<SyncSender<Box<dyn Task>>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    pub(super) fn writer(db: Connection, queue: usize, on_lost_disk: OnLostDisk) -> Self {
+        let (sender, receiver) = sync_channel(queue);
+        Self {
+            queue: Some(sender),
+            threads: vec![thread::spawn(move || write(&db, &receiver, &on_lost_disk))],
+        }
+    }
+
+    pub(super) fn readers(connections: Vec<Connection>, queue: usize) -> Self {
+        let (sender, receiver) = sync_channel(queue);
+        let receiver = Arc::new(Mutex::new(receiver));
+        let spawn = |db: Connection| {
+            let receiver = Arc::clone(&receiver);
+            thread::spawn(move || read(&db, &receiver))
+        };
+        Self {
+            queue: Some(sender),
+            threads: connections.into_iter().map(spawn).collect(),
+        }
+    }
+
+    /// Queues a job.
+    pub(super) fn submit<T, F>(&self, mut job: Job<T, F>) -> Result<oneshot::Receiver<Result<T, Broken>>, Broken>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        let stopped = || Broken::Store("the store is stopping".to_owned());
+        let promise = job.promise.take().ok_or_else(stopped)?;
+        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+        queue.try_send(Box::new(job)).map_err(|error| match error {
+            TrySendError::Full(_) => Broken::Overloaded,
+            TrySendError::Disconnected(_) => stopped(),
+        })?;
+        Ok(promise)
+    }
+}
+
+/// Finishes what is queued, then closes the connections: SQLite writes the WAL back and removes it.
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.queue = None;
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write(db: &Connection, queue: &Receiver<Box<dyn Task>>, on_lost_disk: &OnLostDisk) {
+    let mut since_checkpoint = 0;
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        match queue.recv_timeout(IDLE) {
+            Ok(job) => batch.push(job),
+            Err(RecvTimeoutError::Timeout) => {
+                if since_checkpoint > 0 {
+                    checkpoint(db, on_lost_disk);
+                    since_checkpoint = 0;
+                }
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        batch.extend(queue.try_iter().take(BATCH - 1));
+        since_checkpoint += batch.len();
+        commit_all(db, &mut batch, on_lost_disk);
+        batch.clear();
+        if since_checkpoint >= CHECKPOINT_EVERY {
+            checkpoint(db, on_lost_disk);
+            since_checkpoint = 0;
+        }
+    }
+}
+
+/// Runs the jobs in one transaction, or each in its own if one fails, and answers them.
+fn commit_all(db: &Connection, batch: &mut [Box<dyn Task>], on_lost_disk: &OnLostDisk) {
+    match transaction(db, batch) {
+        Ok(()) => batch.iter_mut().for_each(|job| job.answer(Ok(()))),
+        Err(fault) if fault.is_lost_disk() => on_lost_disk(&Broken::from(fault).to_string()),
+        Err(fault) => match batch {
+            [job] => {
+                let broken = Broken::from(fault);
+                tracing::error!(%broken, "a transaction failed and was rolled back");
+                job.answer(Err(broken));
+            }
+            batch => batch
+                .chunks_mut(1)
+                .for_each(|alone| commit_all(db, alone, on_lost_disk)),
+        },
+    }
+}
+
+fn transaction(db: &Connection, batch: &mut [Box<dyn Task>]) -> Result<(), Fault> {
+    db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    let done = batch
+        .iter_mut()
+        .try_for_each(|job| job.run(db))
+        .and_then(|()| Ok(db.prepare_cached("COMMIT")?.execute([]).map(|_| ())?));
+    if done.is_err() && !db.is_autocommit() {
+        // A rollback that fails leaves nothing behind either: the next BEGIN fails, and so every job after it.
+        let _ = db.execute_batch("ROLLBACK");
+    }
+    done
+}
+
+/// Writes the WAL back into the file. Done here and not by SQLite's own hook, which would hide a failed sync.
+fn checkpoint(db: &Connection, on_lost_disk: &OnLostDisk) {
+    let result = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    if let Err(error) = result {
+        let fault = Fault::from(error);
+        if fault.is_lost_disk() {
+            on_lost_disk(&Broken::from(fault).to_string());
+        } else {
+            tracing::error!(broken = %Broken::from(fault), "the write-ahead log could not be written back; it will grow");
+        }
+    }
+}
+
+fn read(db: &Connection, queue: &Mutex<Receiver<Box<dyn Task>>>) {
+    loop {
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(mut job) = job else { return };
+        // One transaction, so that a job that reads twice reads the same.
+        let done = db
+            .execute_batch("BEGIN")
+            .map_err(Fault::from)
+            .and_then(|()| job.run(db));
+        if let Err(error) = db.execute_batch("COMMIT") {
+            tracing::error!(%error, "a reading transaction could not be closed");
+        }
+        job.answer(done.map_err(Broken::from));
+    }
+}
