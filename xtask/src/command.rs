@@ -15,19 +15,13 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Failure {
-            what: what.into(),
-            mend: mend.into(),
-        }
+        Failure { what: what.into(), mend: mend.into() }
     }
 }
 
 /// The cargo that runs this task, so that a step cannot meet another toolchain.
 pub(crate) fn cargo(root: &Path) -> Command {
-    program(
-        root,
-        std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")),
-    )
+    program(root, std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")))
 }
 
 /// Any other program.
@@ -48,20 +42,13 @@ pub(crate) fn program(root: &Path, name: impl Into<OsString>) -> Command {
 pub(crate) fn run(command: &mut Command, mend: &str) -> Result<(), Failure> {
     println!("$ {}", shown(command));
     let status = command.status().map_err(|error| cannot_start(command, &error))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Failure::new(format!("`{}`: {status}", shown(command)), mend))
-    }
+    if status.success() { Ok(()) } else { Err(Failure::new(format!("`{}`: {status}", shown(command)), mend)) }
 }
 
 /// Runs it like [`run`], and hands each line of its standard output to `on_line` after printing it.
 pub(crate) fn run_reading(command: &mut Command, mend: &str, mut on_line: impl FnMut(&str)) -> Result<(), Failure> {
     println!("$ {}", shown(command));
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| cannot_start(command, &error))?;
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| cannot_start(command, &error))?;
     if let Some(stdout) = child.stdout.take() {
         // Bytes, not lines of text: what a test prints need not be UTF-8.
         for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
@@ -71,20 +58,13 @@ pub(crate) fn run_reading(command: &mut Command, mend: &str, mut on_line: impl F
         }
     }
     let status = child.wait().map_err(|error| cannot_start(command, &error))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Failure::new(format!("`{}`: {status}", shown(command)), mend))
-    }
+    if status.success() { Ok(()) } else { Err(Failure::new(format!("`{}`: {status}", shown(command)), mend)) }
 }
 
 /// Runs it silently; its standard output if it succeeded.
 pub(crate) fn output_of(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).output().ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Whether a program of this name is in PATH.
@@ -99,31 +79,18 @@ pub(crate) fn repository_root() -> Result<PathBuf, Failure> {
         .as_deref()
         .and_then(Path::parent)
         .map(Path::to_owned)
-        .ok_or_else(|| {
-            Failure::new(
-                "xtask does not know where the repository is",
-                "run it as `cargo xtask …`",
-            )
-        })
+        .ok_or_else(|| Failure::new("xtask does not know where the repository is", "run it as `cargo xtask …`"))
 }
 
 fn describes_a_package(variable: &str) -> bool {
-    [
-        "CARGO_PKG_",
-        "CARGO_MANIFEST_",
-        "CARGO_BIN_",
-        "CARGO_CRATE_NAME",
-        "CARGO_PRIMARY_PACKAGE",
-    ]
-    .iter()
-    .any(|prefix| variable.starts_with(prefix))
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE"]
+        .iter()
+        .any(|prefix| variable.starts_with(prefix))
 }
 
 /// The command as one would type it.
 fn shown(command: &Command) -> String {
-    let program = Path::new(command.get_program())
-        .file_name()
-        .unwrap_or(command.get_program());
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let mut line = program.to_string_lossy().into_owned();
     for arg in command.get_args() {
         line.push(' ');

@@ -34,10 +34,7 @@ fn main() -> ExitCode {
 }
 
 fn help() -> String {
-    let steps: String = test::STEPS
-        .iter()
-        .map(|step| format!("    {:<14} {}\n", step.name, step.about))
-        .collect();
+    let steps: String = test::STEPS.iter().map(|step| format!("    {:<14} {}\n", step.name, step.about)).collect();
     format!(
         "\
 cargo xtask test [--only STEP[,STEP…]]    check everything, in this order, up to the first failure

@@ -22,10 +22,7 @@ pub(crate) fn check(root: &Path) -> Result<(), Failure> {
                 continue;
             }
             checked += 1;
-            if ![Path::new(""), Path::new("crates"), beside]
-                .iter()
-                .any(|base| root.join(base).join(&path).exists())
-            {
+            if ![Path::new(""), Path::new("crates"), beside].iter().any(|base| root.join(base).join(&path).exists()) {
                 gone.push(format!("{document}:{line}: `{path}`"));
             }
         }
@@ -49,12 +46,7 @@ fn paths_named_in(text: &str) -> Vec<(usize, String)> {
             fenced = !fenced;
         } else if !fenced {
             // Between backticks is every second piece.
-            for span in line
-                .split('`')
-                .skip(1)
-                .step_by(2)
-                .filter(|span| is_written_like_a_path(span))
-            {
+            for span in line.split('`').skip(1).step_by(2).filter(|span| is_written_like_a_path(span)) {
                 found.extend(alternatives(span).into_iter().map(|path| (index + 1, path)));
             }
         }
@@ -74,24 +66,17 @@ fn looks_like_ours(root: &Path, path: &str) -> bool {
         return false;
     }
     let begins_here = root.join(first).exists() || root.join("crates").join(first).exists();
-    let ends_like_source = path
-        .rsplit_once('.')
-        .is_some_and(|(_, extension)| SOURCES.contains(&extension));
+    let ends_like_source = path.rsplit_once('.').is_some_and(|(_, extension)| SOURCES.contains(&extension));
     begins_here || ends_like_source
 }
 
 /// `a/{b,c}/d` is `a/b/d` and `a/c/d`.
 fn alternatives(span: &str) -> Vec<String> {
-    let parts = span
-        .split_once('{')
-        .and_then(|(before, rest)| Some((before, rest.split_once('}')?)));
+    let parts = span.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?)));
     let Some((before, (choices, after))) = parts else {
         return vec![span.to_owned()];
     };
-    choices
-        .split(',')
-        .flat_map(|choice| alternatives(&format!("{before}{choice}{after}")))
-        .collect()
+    choices.split(',').flat_map(|choice| alternatives(&format!("{before}{choice}{after}"))).collect()
 }
 
 const DOCUMENTS: [&str; 2] = ["docs/ARCHITECTURE.md", "README.md"];
@@ -106,19 +91,13 @@ mod tests {
         let text = "See `crates/engine/src/refresh.rs`, not docs/x.md.\n```\n`a/b.rs`\n```\n`GET /token` `/token` `store/src/`";
         assert_eq!(
             paths_named_in(text),
-            [
-                (1, "crates/engine/src/refresh.rs".to_owned()),
-                (5, "store/src/".to_owned())
-            ]
+            [(1, "crates/engine/src/refresh.rs".to_owned()), (5, "store/src/".to_owned())]
         );
     }
 
     #[test]
     fn braces_stand_for_each_choice() {
-        assert_eq!(
-            alternatives("s/{a,b}/{c,d}.rs"),
-            ["s/a/c.rs", "s/a/d.rs", "s/b/c.rs", "s/b/d.rs"]
-        );
+        assert_eq!(alternatives("s/{a,b}/{c,d}.rs"), ["s/a/c.rs", "s/a/d.rs", "s/b/c.rs", "s/b/d.rs"]);
         assert_eq!(alternatives("s/a.rs"), ["s/a.rs"]);
         assert_eq!(alternatives("s/{a.rs"), ["s/{a.rs"]);
     }

@@ -16,12 +16,7 @@ pub(crate) fn run(root: &Path) -> Result<(), Failure> {
 
 /// The cargo-deny to use: the one below `target/tools`, or one in PATH, if it is the pinned version.
 pub(crate) fn cargo_deny(root: &Path) -> Option<PathBuf> {
-    [
-        root.join(TOOLS).join("bin").join("cargo-deny"),
-        PathBuf::from("cargo-deny"),
-    ]
-    .into_iter()
-    .find(|program| {
+    [root.join(TOOLS).join("bin").join("cargo-deny"), PathBuf::from("cargo-deny")].into_iter().find(|program| {
         let version = command::output_of(command::program(root, program).arg("--version"));
         version.is_some_and(|version| version.split_whitespace().nth(1) == Some(CARGO_DENY))
     })
@@ -46,10 +41,7 @@ fn debian_packages(root: &Path) -> Result<(), Failure> {
         if command::in_path(needed.program) {
             println!("{}: here", needed.program);
         } else {
-            println!(
-                "{}: missing ({}); Debian package {}",
-                needed.program, needed.purpose, needed.package
-            );
+            println!("{}: missing ({}); Debian package {}", needed.program, needed.purpose, needed.package);
             missing.push(needed.package);
         }
     }
@@ -60,9 +52,7 @@ fn debian_packages(root: &Path) -> Result<(), Failure> {
     let by_hand = format!("apt-get update && apt-get install {}", missing.join(" "));
     let cannot = |why: &str| Failure::new(format!("missing: {} ({why})", missing.join(", ")), by_hand.as_str());
     if !command::in_path("apt-get") {
-        return Err(cannot(
-            "this machine has no apt-get: install what holds these programs in its own way",
-        ));
+        return Err(cannot("this machine has no apt-get: install what holds these programs in its own way"));
     }
     let is_root = command::output_of(command::program(root, "id").arg("-u")).is_some_and(|uid| uid.trim() == "0");
     let has_sudo = || command::output_of(command::program(root, "sudo").args(["-n", "true"])).is_some();
@@ -74,20 +64,11 @@ fn debian_packages(root: &Path) -> Result<(), Failure> {
     let apt_get = |args: &[&str]| {
         let (first, rest) = as_root.split_first().unwrap_or((&"env", &[]));
         let mut apt_get = command::program(root, *first);
-        apt_get
-            .args(rest)
-            .args(["DEBIAN_FRONTEND=noninteractive", "apt-get"])
-            .args(args);
+        apt_get.args(rest).args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]).args(args);
         command::run(&mut apt_get, &by_hand)
     };
     apt_get(&["update", "--quiet"])?;
-    apt_get(
-        &[
-            &["install", "--quiet", "--yes", "--no-install-recommends"],
-            missing.as_slice(),
-        ]
-        .concat(),
-    )
+    apt_get(&[&["install", "--quiet", "--yes", "--no-install-recommends"], missing.as_slice()].concat())
 }
 
 fn install_cargo_deny(root: &Path) -> Result<(), Failure> {
@@ -102,10 +83,7 @@ fn install_cargo_deny(root: &Path) -> Result<(), Failure> {
     for (name, value) in QUICK_BUILD {
         install.env(name, value);
     }
-    command::run(
-        &mut install,
-        "this step needs the crate registry; try again, or install that version into PATH",
-    )
+    command::run(&mut install, "this step needs the crate registry; try again, or install that version into PATH")
 }
 
 struct Debian {
@@ -115,16 +93,8 @@ struct Debian {
 }
 
 const DEBIAN: [Debian; 2] = [
-    Debian {
-        program: "faketime",
-        package: "faketime",
-        purpose: "integration tests move the clock with it",
-    },
-    Debian {
-        program: "gcc",
-        package: "gcc",
-        purpose: "aws-lc and SQLite are compiled from C",
-    },
+    Debian { program: "faketime", package: "faketime", purpose: "integration tests move the clock with it" },
+    Debian { program: "gcc", package: "gcc", purpose: "aws-lc and SQLite are compiled from C" },
 ];
 
 const CARGO_DENY: &str = "0.20.2";

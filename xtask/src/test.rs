@@ -19,41 +19,13 @@ pub(crate) struct Step {
 }
 
 pub(crate) const STEPS: [Step; 7] = [
-    Step {
-        name: "prerequisites",
-        about: "what the other steps need; installs what is missing",
-        run: prerequisites,
-    },
-    Step {
-        name: "fmt",
-        about: "the code is formatted",
-        run: fmt,
-    },
-    Step {
-        name: "clippy",
-        about: "no lint warns, in any target",
-        run: clippy,
-    },
-    Step {
-        name: "deny",
-        about: "dependencies: banned crates, duplicates, licences, sources",
-        run: deny,
-    },
-    Step {
-        name: "docs",
-        about: "the API documentation builds; the paths that documents name exist",
-        run: docs,
-    },
-    Step {
-        name: "test",
-        about: "all tests of the workspace",
-        run: tests,
-    },
-    Step {
-        name: "demo",
-        about: "`regrant demo --once` tells its story, as it would to a newcomer",
-        run: demo,
-    },
+    Step { name: "prerequisites", about: "what the other steps need; installs what is missing", run: prerequisites },
+    Step { name: "fmt", about: "the code is formatted", run: fmt },
+    Step { name: "clippy", about: "no lint warns, in any target", run: clippy },
+    Step { name: "deny", about: "dependencies: banned crates, duplicates, licences, sources", run: deny },
+    Step { name: "docs", about: "the API documentation builds; the paths that documents name exist", run: docs },
+    Step { name: "test", about: "all tests of the workspace", run: tests },
+    Step { name: "demo", about: "`regrant demo --once` tells its story, as it would to a newcomer", run: demo },
 ];
 
 pub(crate) fn run(args: &[String]) -> ExitCode {
@@ -65,11 +37,7 @@ pub(crate) fn run(args: &[String]) -> ExitCode {
     if tally.results > 0 {
         println!("\n{} passed, {} failed", tally.passed, tally.failed);
     }
-    if outcome.is_ok() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn in_order(steps: &[&Step], tally: &mut Tally) -> Result<(), Failure> {
@@ -78,10 +46,8 @@ fn in_order(steps: &[&Step], tally: &mut Tally) -> Result<(), Failure> {
     for (index, step) in steps.iter().enumerate() {
         println!("\n=== {}/{} {}: {}", index + 1, steps.len(), step.name, step.about);
         let watch = Stopwatch::start();
-        (step.run)(&root, tally).map_err(|failure| Failure {
-            what: format!("step {}: {}", step.name, failure.what),
-            ..failure
-        })?;
+        (step.run)(&root, tally)
+            .map_err(|failure| Failure { what: format!("step {}: {}", step.name, failure.what), ..failure })?;
         println!("--- {}: ok, {}", step.name, watch.shown());
     }
     let noun = if steps.len() == 1 { "step" } else { "steps" };
@@ -110,33 +76,19 @@ fn prerequisites(root: &Path, _: &mut Tally) -> Result<(), Failure> {
 }
 
 fn fmt(root: &Path, _: &mut Tally) -> Result<(), Failure> {
-    command::run(
-        command::cargo(root).args(["fmt", "--all", "--check"]),
-        "cargo fmt --all",
-    )
+    command::run(command::cargo(root).args(["fmt", "--all", "--check"]), "cargo fmt --all")
 }
 
 fn clippy(root: &Path, _: &mut Tally) -> Result<(), Failure> {
     command::run(
-        command::cargo(root).args([
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--all-features",
-            "--",
-            "-D",
-            "warnings",
-        ]),
+        command::cargo(root).args(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]),
         "do what the lint says; where an exception is right, `#[allow(…, reason = \"…\")]` at the narrowest place",
     )
 }
 
 fn deny(root: &Path, _: &mut Tally) -> Result<(), Failure> {
     let program = prerequisites::cargo_deny(root).ok_or_else(|| {
-        Failure::new(
-            "the pinned cargo-deny is not installed",
-            "cargo xtask test --only prerequisites,deny",
-        )
+        Failure::new("the pinned cargo-deny is not installed", "cargo xtask test --only prerequisites,deny")
     })?;
     command::run(
         command::program(root, program).args(["check", "bans", "licenses", "sources"]),
@@ -146,9 +98,7 @@ fn deny(root: &Path, _: &mut Tally) -> Result<(), Failure> {
 
 fn docs(root: &Path, _: &mut Tally) -> Result<(), Failure> {
     command::run(
-        command::cargo(root)
-            .args(["doc", "--workspace", "--no-deps"])
-            .env("RUSTDOCFLAGS", "-D warnings"),
+        command::cargo(root).args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
         "correct the doc comment that the message names",
     )?;
     named_paths::check(root)
@@ -199,10 +149,7 @@ impl Tally {
 /// How long a step took, for the reader.
 struct Stopwatch(Instant);
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "measures a duration to show it; nothing is decided by it"
-)]
+#[allow(clippy::disallowed_methods, reason = "measures a duration to show it; nothing is decided by it")]
 impl Stopwatch {
     fn start() -> Self {
         Stopwatch(Instant::now())
@@ -226,9 +173,7 @@ mod tests {
 
     fn names(args: &[&str]) -> Result<Vec<&'static str>, String> {
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-        chosen(&args)
-            .map(|steps| steps.iter().map(|step| step.name).collect())
-            .map_err(|failure| failure.what)
+        chosen(&args).map(|steps| steps.iter().map(|step| step.name).collect()).map_err(|failure| failure.what)
     }
 
     #[test]
@@ -257,14 +202,7 @@ mod tests {
         ] {
             tally.add(line);
         }
-        assert_eq!(
-            tally,
-            Tally {
-                results: 2,
-                passed: 13,
-                failed: 2
-            }
-        );
+        assert_eq!(tally, Tally { results: 2, passed: 13, failed: 2 });
     }
 
     #[test]

@@ -119,11 +119,7 @@ impl Networks {
         if !rest.is_empty() || networks.len() > Self::KEPT {
             return None;
         }
-        networks
-            .iter()
-            .map(|network| Network::from_bytes(*network))
-            .collect::<Option<_>>()
-            .map(Self)
+        networks.iter().map(|network| Network::from_bytes(*network)).collect::<Option<_>>().map(Self)
     }
 }
 
@@ -221,10 +217,7 @@ fn program(header: &str) -> String {
         ("Chrome/", "Chrome"),
         ("Version/", "Safari"),
     ];
-    let known = CLAIMS
-        .iter()
-        .find(|(claim, _)| header.contains(claim))
-        .map(|(_, name)| (*name).to_owned());
+    let known = CLAIMS.iter().find(|(claim, _)| header.contains(claim)).map(|(_, name)| (*name).to_owned());
     known.unwrap_or_else(|| {
         let product: String = header
             .split(['/', ' ', ';', '('])
@@ -234,11 +227,7 @@ fn program(header: &str) -> String {
             .filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c))
             .take(UserAgentFamily::LONGEST)
             .collect();
-        if product.is_empty() {
-            "unknown".to_owned()
-        } else {
-            product
-        }
+        if product.is_empty() { "unknown".to_owned() } else { product }
     })
 }
 
@@ -254,10 +243,7 @@ fn system(header: &str) -> Option<&'static str> {
         ("Linux", "Linux"),
         ("BSD", "BSD"),
     ];
-    CLAIMS
-        .iter()
-        .find(|(claim, _)| header.contains(claim))
-        .map(|(_, name)| *name)
+    CLAIMS.iter().find(|(claim, _)| header.contains(claim)).map(|(_, name)| *name)
 }
 
 #[cfg(test)]

@@ -50,10 +50,7 @@ pub struct Origin {
 
 impl From<&Context> for Origin {
     fn from(context: &Context) -> Self {
-        Self {
-            network: context.prefix.to_string(),
-            user_agent: context.user_agent.as_str().to_owned(),
-        }
+        Self { network: context.prefix.to_string(), user_agent: context.user_agent.as_str().to_owned() }
     }
 }
 

@@ -166,10 +166,7 @@ async fn refresh_token(engine: &Engine, text: &str) -> Result<Result<Explanation
         std::cmp::Ordering::Less if presented.generation.0 + 1 == record.grant.generation.0 => "predecessor",
         std::cmp::Ordering::Less => "old",
     };
-    let subject = Subject::RefreshToken {
-        generation: presented.generation.0,
-        standing,
-    };
+    let subject = Subject::RefreshToken { generation: presented.generation.0, standing };
     let timeline = TimelineOf::Session(record.session.id);
     of_session(engine, subject, Some(record), timeline).await
 }
@@ -203,11 +200,7 @@ async fn of_session(
         return Ok(Ok(explanation));
     };
     let life = record.life_at(engine, engine.now());
-    let SessionRecord {
-        session,
-        grant,
-        identifier,
-    } = record;
+    let SessionRecord { session, grant, identifier } = record;
     let (reason, ended_at) = match life {
         Life::Alive => (None, None),
         Life::Ended { at, reason } => (Some(reason), Some(at)),
@@ -229,9 +222,7 @@ async fn of_session(
             created_at: session.created_at,
             last_used_at: grant.rotated_at,
             idle_expires_at: grant.idle.0,
-            absolute_expires_at: Some(grant.absolute)
-                .filter(|at| *at != AbsoluteDeadline::NEVER)
-                .map(|at| at.0),
+            absolute_expires_at: Some(grant.absolute).filter(|at| *at != AbsoluteDeadline::NEVER).map(|at| at.0),
             points: grant.suspicion.points,
         }),
         timeline,
@@ -253,9 +244,7 @@ async fn of_user(engine: &Engine, id: UserId) -> Result<Result<Explanation, Unex
         subject: Subject::User { id },
         session: None,
         user: Some(id),
-        identifier: user
-            .and_then(|user| user.identifiers.into_iter().next())
-            .map(|known| known.shown),
+        identifier: user.and_then(|user| user.identifiers.into_iter().next()).map(|known| known.shown),
         state: if reason.is_none() { "alive" } else { "ended" },
         reason,
         because: reason.map(Reason::sentence),

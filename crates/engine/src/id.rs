@@ -16,11 +16,7 @@ pub struct NotAnId {
 
 impl fmt::Display for NotAnId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "not an id: expected {} followed by 32 hexadecimal digits",
-            self.expected
-        )
+        write!(f, "not an id: expected {} followed by 32 hexadecimal digits", self.expected)
     }
 }
 
@@ -111,9 +107,7 @@ fn uuid_v7(now: Time, random: &dyn Random) -> [u8; 16] {
     let mut tail = [0; 10];
     random.fill(&mut tail);
     let millis = u64::try_from(now.millis()).unwrap_or(0);
-    uuid::Builder::from_unix_timestamp_millis(millis, &tail)
-        .into_uuid()
-        .into_bytes()
+    uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid().into_bytes()
 }
 
 /// Which token of a grant is meant; the newest one issued is the grant's own.

@@ -64,11 +64,7 @@ impl Vault {
     pub fn new(secret: &[u8]) -> Option<Self> {
         let secret = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(secret);
         let mut key = Zeroizing::new([0; 32]);
-        secret
-            .expand(&[b"regrant/signing-keys/v1"], hkdf::HKDF_SHA256)
-            .ok()?
-            .fill(key.as_mut_slice())
-            .ok()?;
+        secret.expand(&[b"regrant/signing-keys/v1"], hkdf::HKDF_SHA256).ok()?.fill(key.as_mut_slice()).ok()?;
         RandomizedNonceKey::new(&AES_256_GCM, key.as_slice()).ok().map(Self)
     }
 
@@ -76,18 +72,9 @@ impl Vault {
         let kid = key.kid().to_owned();
         let algorithm = key.algorithm().as_str().to_owned();
         let mut secret = key.to_pkcs8();
-        let nonce = self
-            .0
-            .seal_in_place_append_tag(Aad::from(label(&kid, &algorithm)), &mut *secret)
-            .ok()?;
+        let nonce = self.0.seal_in_place_append_tag(Aad::from(label(&kid, &algorithm)), &mut *secret).ok()?;
         let sealed = [nonce.as_ref().as_slice(), secret.as_slice()].concat();
-        Some(SealedKey {
-            kid,
-            algorithm,
-            state,
-            created_at,
-            sealed,
-        })
+        Some(SealedKey { kid, algorithm, state, created_at, sealed })
     }
 
     /// Opens a key. `None` if it was sealed under another secret, altered, or is of an algorithm that this version lacks.
@@ -96,10 +83,7 @@ impl Vault {
         let (nonce, sealed) = key.sealed.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut sealed = Zeroizing::new(sealed.to_vec());
-        let pkcs8 = self
-            .0
-            .open_in_place(nonce, Aad::from(label(&key.kid, &key.algorithm)), &mut sealed)
-            .ok()?;
+        let pkcs8 = self.0.open_in_place(nonce, Aad::from(label(&key.kid, &key.algorithm)), &mut sealed).ok()?;
         SigningKey::from_pkcs8(Algorithm::from_name(&key.algorithm)?, pkcs8).ok()
     }
 }
@@ -129,10 +113,7 @@ pub async fn load(
     let mut keys = Vec::with_capacity(sealed.len());
     for key in sealed {
         let opened = vault.open(&key).ok_or_else(|| {
-            Broken::Damaged(format!(
-                "signing key {} does not open with the key file's sealing secret",
-                key.kid
-            ))
+            Broken::Damaged(format!("signing key {} does not open with the key file's sealing secret", key.kid))
         })?;
         keys.push((key.state, opened));
     }

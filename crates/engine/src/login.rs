@@ -134,10 +134,7 @@ pub async fn sign_in(engine: &Arc<Engine>, credentials: Credentials<'_>) -> Resu
             let mut event = Event::new(EventKind::SignInFailed, engine.now(), Actor::User, &*engine.random);
             event.user = account.map(|account| account.user);
             let event = event.from(&credentials.context);
-            engine
-                .store
-                .note_failure(keys.to_vec(), engine.now(), engine.settings.sign_in.window, event)
-                .await?;
+            engine.store.note_failure(keys.to_vec(), engine.now(), engine.settings.sign_in.window, event).await?;
             return Ok(SignIn::Wrong);
         }
     };
@@ -164,9 +161,7 @@ async fn open(
     let now = engine.now();
     let kind = credentials.kind;
     let lifetime = engine.settings.lifetimes.of(kind);
-    let absolute = lifetime
-        .absolute
-        .map_or(AbsoluteDeadline::NEVER, |absolute| AbsoluteDeadline(now.plus(absolute)));
+    let absolute = lifetime.absolute.map_or(AbsoluteDeadline::NEVER, |absolute| AbsoluteDeadline(now.plus(absolute)));
     let mut salt = [0; 16];
     engine.random.fill(&mut salt);
     let session_id = SessionId::new(now, &*engine.random);
@@ -261,11 +256,7 @@ fn failure_keys(engine: &Engine, credentials: &Credentials<'_>) -> [FailureKey; 
     };
     let key = |parts: &[&[u8]]| FailureKey(engine.digests.failure(parts));
     [
-        key(&[
-            b"account and address",
-            account.as_bytes(),
-            &credentials.context.address.0,
-        ]),
+        key(&[b"account and address", account.as_bytes(), &credentials.context.address.0]),
         key(&[b"account", account.as_bytes()]),
         key(&[b"network", &network]),
     ]

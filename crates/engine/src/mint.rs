@@ -81,13 +81,7 @@ impl Mint {
         let signer = Signer::new(active, "at+jwt");
         let keys = Jwks::from_keys(keys.iter().map(|(_, key)| key.public()).collect());
         let jwks_json = keys.to_json();
-        Some(Self {
-            issuer: issuer.to_owned(),
-            lifetime,
-            signer,
-            keys,
-            jwks_json,
-        })
+        Some(Self { issuer: issuer.to_owned(), lifetime, signer, keys, jwks_json })
     }
 
     /// The public keys, as `/.well-known/jwks.json` gives them.
@@ -161,3 +155,6 @@ fn scope_now(granted: &str, roles: &[String]) -> String {
     let allowed = granted.split(' ').filter(|scope| *scope != ADMIN_SCOPE || is_admin);
     allowed.collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+mod tests;

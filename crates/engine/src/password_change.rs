@@ -44,11 +44,7 @@ pub async fn change(
     current: &str,
     new: &str,
 ) -> Result<Changed, Broken> {
-    let peeked = refresh(
-        engine,
-        Use::of_session(presented.clone(), context.clone(), Intent::Peek),
-    )
-    .await?;
+    let peeked = refresh(engine, Use::of_session(presented.clone(), context.clone(), Intent::Peek)).await?;
     let Refreshed::Tokens(tokens) = peeked else {
         return Ok(Changed::NotAllowed(peeked));
     };
@@ -56,11 +52,7 @@ pub async fn change(
         return Ok(Changed::NotAllowed(Refreshed::Over(crate::reason::WireReason::Ended)));
     };
     // Guessing the current password with a stolen session is guessing it all the same: the same limits hold.
-    let keys: Vec<_> = user
-        .identifiers
-        .iter()
-        .map(|known| account_key(engine, &known.identifier))
-        .collect();
+    let keys: Vec<_> = user.identifiers.iter().map(|known| account_key(engine, &known.identifier)).collect();
     let limits = engine.settings.sign_in;
     let now = engine.now();
     let Ok(turn) = engine.hasher.turn().await else {
@@ -69,9 +61,7 @@ pub async fn change(
     for failures in engine.store.failures(keys.clone()).await? {
         let wait = failures.since.plus(limits.window).seconds_from(now);
         if failures.count >= limits.per_account_and_address && wait > 0 {
-            return Ok(Changed::Limited(Seconds(
-                u32::try_from(wait).unwrap_or(u32::MAX).min(limits.window.0),
-            )));
+            return Ok(Changed::Limited(Seconds(u32::try_from(wait).unwrap_or(u32::MAX).min(limits.window.0))));
         }
     }
     let Some(expected) = engine.store.password_hash(user.id).await? else {
@@ -80,33 +70,26 @@ pub async fn change(
     match engine.hasher.check(turn, Some(&expected), current).await {
         Ok(Checked::Right { .. }) => {}
         Ok(Checked::Wrong) => {
-            let event = Event::new(EventKind::SignInFailed, now, Actor::User, &*engine.random)
-                .user(user.id)
-                .from(&context);
+            let event =
+                Event::new(EventKind::SignInFailed, now, Actor::User, &*engine.random).user(user.id).from(&context);
             engine.store.note_failure(keys, now, limits.window, event).await?;
             return Ok(Changed::Wrong);
         }
         Err(busy) => return Ok(Changed::Refused(busy.into())),
     }
-    let names: Vec<&str> = user
-        .identifiers
-        .iter()
-        .map(|known| known.identifier.value.as_str())
-        .collect();
+    let names: Vec<&str> = user.identifiers.iter().map(|known| known.identifier.value.as_str()).collect();
     let hash = match user::hash_password(engine, new, &names).await {
         Ok(hash) => hash,
         Err(refused) => return Ok(Changed::Refused(refused)),
     };
     let now = engine.now();
-    let event = Event::new(EventKind::PasswordChanged, now, Actor::User, &*engine.random)
-        .user(user.id)
-        .from(&context);
+    let event = Event::new(EventKind::PasswordChanged, now, Actor::User, &*engine.random).user(user.id).from(&context);
     let grant = presented.grant;
     let raising = raising(engine, presented, context);
     let change = PasswordChange { expected, hash, event };
     Ok(match engine.store.change_password(grant, raising, change).await? {
-        PasswordChanged::Changed(verdict) => Changed::Done(settle(engine, &verdict, false, now)?),
-        PasswordChanged::NotAllowed(verdict) => Changed::NotAllowed(settle(engine, &verdict, true, now)?),
+        PasswordChanged::Changed(verdict) => Changed::Done(settle(engine, &verdict, true, now)?),
+        PasswordChanged::NotAllowed(verdict) => Changed::NotAllowed(settle(engine, &verdict, false, now)?),
         PasswordChanged::Conflict => Changed::Conflict,
     })
 }
@@ -118,10 +101,7 @@ fn raising(engine: &Arc<Engine>, presented: Presented, context: Context) -> Judg
     let peek = judge(&engine, Use::of_session(presented, context, Intent::Peek), now);
     Box::new(move |loaded| {
         let mut verdict = peek(loaded);
-        let allowed = matches!(
-            verdict.decision,
-            Decision::Kept | Decision::Replayed(_) | Decision::Healed { .. }
-        );
+        let allowed = matches!(verdict.decision, Decision::Kept | Decision::Replayed(_) | Decision::Healed { .. });
         if allowed && let Some(loaded) = &mut verdict.loaded {
             let grant = &loaded.state.grant;
             let Some(mut raised) = raise(grant, Epoch(grant.epoch.0.saturating_add(1)), now) else {
@@ -134,9 +114,7 @@ fn raising(engine: &Arc<Engine>, presented: Presented, context: Context) -> Judg
                     .from(&raised.context)
                     .with("issued", raised.generation.0),
             );
-            verdict.decision = Decision::Rotated {
-                next: raised.generation,
-            };
+            verdict.decision = Decision::Rotated { next: raised.generation };
             loaded.state.grant = raised;
             verdict.write = true;
         }
@@ -145,9 +123,5 @@ fn raising(engine: &Arc<Engine>, presented: Presented, context: Context) -> Judg
 }
 
 fn account_key(engine: &Engine, identifier: &Identifier) -> crate::login::FailureKey {
-    crate::login::FailureKey(
-        engine
-            .digests
-            .failure(&[b"password change", identifier.value.as_bytes()]),
-    )
+    crate::login::FailureKey(engine.digests.failure(&[b"password change", identifier.value.as_bytes()]))
 }

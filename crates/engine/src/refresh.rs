@@ -237,10 +237,7 @@ impl Window {
         if self.count == 0 || now >= ends {
             Ok(Self { since: now, count: 1 })
         } else if self.count < limit {
-            Ok(Self {
-                since: self.since,
-                count: self.count.saturating_add(1),
-            })
+            Ok(Self { since: self.since, count: self.count.saturating_add(1) })
         } else {
             Err(Seconds(u32::try_from(ends.seconds_from(now)).unwrap_or(60).max(1)))
         }
@@ -422,14 +419,7 @@ impl Use {
     /// Of a session's own token.
     #[must_use]
     pub fn of_session(presented: Presented, context: Context, intent: Intent) -> Self {
-        Self {
-            presented,
-            client: ClientId::session_api(),
-            proof: None,
-            asks_for_more: false,
-            context,
-            intent,
-        }
+        Self { presented, client: ClientId::session_api(), proof: None, asks_for_more: false, context, intent }
     }
 }
 
@@ -481,16 +471,19 @@ pub enum Refreshed {
 /// [`Broken`] if the store is: nothing was acknowledged, and the same token may be used again.
 pub async fn refresh(engine: &Arc<Engine>, used: Use) -> Result<Refreshed, Broken> {
     let now = engine.now();
-    let peek = matches!(used.intent, Intent::Peek);
-    let verdict = engine
-        .store
-        .refresh(used.presented.grant, judge(engine, used, now))
-        .await?;
-    settle(engine, &verdict, peek, now)
+    let intent = used.intent;
+    let verdict = engine.store.refresh(used.presented.grant, judge(engine, used, now)).await?;
+    let renews = match intent {
+        Intent::Rotate => true,
+        Intent::Peek | Intent::SignOut | Intent::Replace => false,
+        // A successor that somebody's lost reply carried is given again; a token that is young enough stays what it is.
+        Intent::RotateAfter(_) => verdict.decision != Decision::Kept,
+    };
+    settle(engine, &verdict, renews, now)
 }
 
-/// Turns a committed verdict into the answer for the token's holder.
-pub(crate) fn settle(engine: &Engine, verdict: &Verdict, peek: bool, now: Time) -> Result<Refreshed, Broken> {
+/// Turns a committed verdict into the answer for the token's holder. `renews`: with the refresh token to keep.
+pub(crate) fn settle(engine: &Engine, verdict: &Verdict, renews: bool, now: Time) -> Result<Refreshed, Broken> {
     let Some(loaded) = &verdict.loaded else {
         return Ok(Refreshed::Over(WireReason::Unknown));
     };
@@ -506,65 +499,37 @@ pub(crate) fn settle(engine: &Engine, verdict: &Verdict, peek: bool, now: Time) 
         {
             Ok(Refreshed::Ended)
         }
-        Decision::Kept if peek => Tokens::make(engine, loaded, now, Share::AccessOnly)
-            .map(Box::new)
-            .map(Refreshed::Tokens),
         Decision::Kept | Decision::Rotated { .. } | Decision::Healed { .. } => {
-            let share = if peek { Share::AccessOnly } else { Share::All };
-            Tokens::make(engine, loaded, now, share)
-                .map(Box::new)
-                .map(Refreshed::Tokens)
+            Tokens::make(engine, loaded, now, renews, false).map(Box::new).map(Refreshed::Tokens)
         }
-        Decision::Replayed(_) => {
-            let share = if peek { Share::AccessOnly } else { Share::Again };
-            Tokens::make(engine, loaded, now, share)
-                .map(Box::new)
-                .map(Refreshed::Tokens)
-        }
+        Decision::Replayed(_) => Tokens::make(engine, loaded, now, renews, true).map(Box::new).map(Refreshed::Tokens),
     }
-}
-
-/// What of the tokens is given.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Share {
-    /// Access token, refresh token, deadlines.
-    All,
-    /// The same refresh token again: no deadline that tells when the rotation was.
-    Again,
-    /// No refresh token: the caller cannot keep it.
-    AccessOnly,
 }
 
 impl Tokens {
     /// The first tokens of a grant.
     pub(crate) fn fresh(engine: &Engine, loaded: &Loaded, now: Time) -> Result<Self, Broken> {
-        Self::make(engine, loaded, now, Share::All)
+        Self::make(engine, loaded, now, true, false)
     }
 
-    fn make(engine: &Engine, loaded: &Loaded, now: Time, share: Share) -> Result<Self, Broken> {
+    fn make(engine: &Engine, loaded: &Loaded, now: Time, renews: bool, is_replay: bool) -> Result<Self, Broken> {
         let grant = &loaded.state.grant;
         let failed = || Broken::Store("the cryptographic library could not make a token".to_owned());
-        let access_token = engine
-            .mint
-            .access_token(grant, &loaded.facts, now, &*engine.random)
-            .ok_or_else(failed)?;
-        let refresh_token = match share {
-            Share::AccessOnly => None,
-            Share::All | Share::Again => Some(
-                engine
-                    .refresh_keys
-                    .issue(grant.endpoint, grant.key, &grant.id, grant.generation, &grant.salt)
-                    .ok_or_else(failed)?,
-            ),
+        let access_token = engine.mint.access_token(grant, &loaded.facts, now, &*engine.random).ok_or_else(failed)?;
+        let issue = || {
+            engine
+                .refresh_keys
+                .issue(grant.endpoint, grant.key, &grant.id, grant.generation, &grant.salt)
+                .ok_or_else(failed)
         };
-        let idle = (share != Share::Again).then_some(grant.idle);
+        let idle = (!is_replay).then_some(grant.idle);
         let full = IdleDeadline::sliding(now, engine.settings.lifetimes.of(grant.kind).idle, grant.absolute);
         let kept_until = idle.unwrap_or(full).0;
         Ok(Self {
             access_token,
             expires_in: engine.mint.lifetime(),
             refresh_in: jittered(engine.mint.lifetime(), &*engine.random),
-            refresh_token,
+            refresh_token: renews.then(issue).transpose()?,
             kind: grant.kind,
             user: grant.user,
             session: grant.session,
@@ -640,18 +605,12 @@ fn sentence(engine: &Engine, used: &Use, loaded: Option<&Loaded>, now: Time) -> 
         _ => asked_to_end,
     };
     let write = next.is_some();
-    let state = State {
-        grant: next.unwrap_or_else(|| grant.clone()),
-        ..loaded.state.clone()
-    };
+    let state = State { grant: next.unwrap_or_else(|| grant.clone()), ..loaded.state.clone() };
     Verdict {
         events: told(engine, grant, &attempt, &decision, now),
         mail: (decision == Decision::Reused).then(|| warning(grant, &attempt, now)),
         decision,
-        loaded: Some(Box::new(Loaded {
-            state,
-            facts: loaded.facts.clone(),
-        })),
+        loaded: Some(Box::new(Loaded { state, facts: loaded.facts.clone() })),
         write,
         ends,
     }
@@ -673,9 +632,7 @@ fn told(engine: &Engine, grant: &Grant, attempt: &Attempt, decision: &Decision, 
         Decision::Rotated { next } => Some(event(EventKind::Rotated).with("issued", next.0)),
         Decision::Healed { next } => Some(event(EventKind::Healed).with("issued", next.0)),
         Decision::Replayed(replay) => {
-            let told = event(EventKind::Replayed)
-                .with("issued", grant.generation.0)
-                .with("replay", replay.as_str());
+            let told = event(EventKind::Replayed).with("issued", grant.generation.0).with("replay", replay.as_str());
             Some(told.with("points", grant.suspicion.points))
         }
         Decision::Reused => Some(
@@ -686,31 +643,18 @@ fn told(engine: &Engine, grant: &Grant, attempt: &Attempt, decision: &Decision, 
                 // Both contexts: the reader judges who was who.
                 .with("held_by", serde_json::json!(crate::event::Origin::from(&grant.context))),
         ),
-        Decision::Ends(reason) => Some(
-            event(EventKind::GrantEnded)
-                .because(*reason)
-                .with("newest", grant.generation.0),
-        ),
+        Decision::Ends(reason) => {
+            Some(event(EventKind::GrantEnded).because(*reason).with("newest", grant.generation.0))
+        }
     };
     told.into_iter().collect()
 }
 
 fn warning(grant: &Grant, attempt: &Attempt, now: Time) -> Mail {
     let mut data = serde_json::Map::new();
-    data.insert(
-        "seen".to_owned(),
-        serde_json::json!(crate::event::Origin::from(&attempt.context)),
-    );
-    data.insert(
-        "usual".to_owned(),
-        serde_json::json!(crate::event::Origin::from(&grant.context)),
-    );
-    Mail {
-        user: grant.user,
-        kind: MailKind::SessionReused,
-        at: now,
-        data,
-    }
+    data.insert("seen".to_owned(), serde_json::json!(crate::event::Origin::from(&attempt.context)));
+    data.insert("usual".to_owned(), serde_json::json!(crate::event::Origin::from(&grant.context)));
+    Mail { user: grant.user, kind: MailKind::SessionReused, at: now, data }
 }
 
 /// The decision table, rows in its order, first match wins.
@@ -720,14 +664,7 @@ fn warning(grant: &Grant, attempt: &Attempt, now: Time) -> Mail {
 pub fn decide(state: Option<&State>, attempt: &Attempt, policy: &Policy, now: Time) -> Decision {
     // Row 1 is `RefreshKeys::open`: it needs no state.
     // Row 2: no such grant, or one that this token is not of.
-    let Some(State {
-        grant,
-        session,
-        user,
-        client_exists,
-        consent_stands,
-    }) = state.filter(|_| attempt.genuine)
-    else {
+    let Some(State { grant, session, user, client_exists, consent_stands }) = state.filter(|_| attempt.genuine) else {
         return Decision::Unknown;
     };
     let now = now.max(grant.last_event);
@@ -778,11 +715,7 @@ pub fn decide(state: Option<&State>, attempt: &Attempt, policy: &Policy, now: Ti
     }
     // Rows 8 and 9.
     if behind >= 2 {
-        return if proven {
-            Decision::Refused(Refusal::Stale)
-        } else {
-            Decision::Reused
-        };
+        return if proven { Decision::Refused(Refusal::Stale) } else { Decision::Reused };
     }
     // Rows 10 and 11: newer than the store knows.
     if ahead >= 1 {
@@ -866,9 +799,9 @@ impl Grant {
 
     /// The absolute deadline under `policy`: a shorter lifetime acts at the next use, a longer one never does.
     fn absolute_under(&self, policy: &Policy) -> AbsoluteDeadline {
-        policy.absolute.map_or(self.absolute, |lifetime| {
-            self.absolute.min(AbsoluteDeadline(self.issued_at.plus(lifetime)))
-        })
+        policy
+            .absolute
+            .map_or(self.absolute, |lifetime| self.absolute.min(AbsoluteDeadline(self.issued_at.plus(lifetime))))
     }
 
     /// Which deadline has passed at `now`, if one has: the one that passed first.
@@ -910,18 +843,11 @@ pub fn apply(decision: &Decision, grant: &Grant, attempt: &Attempt, policy: &Pol
         }
         Decision::Replayed(replay) => {
             let mut next = grant.clone();
-            let worse = grant
-                .suspicion
-                .worst
-                .is_none_or(|worst| replay.gravity() > worst.gravity());
+            let worse = grant.suspicion.worst.is_none_or(|worst| replay.gravity() > worst.gravity());
             if worse {
                 next.suspicion.worst = Some(*replay);
             }
-            next.pace.replays = grant
-                .pace
-                .replays
-                .count_one(now, u32::MAX)
-                .unwrap_or(grant.pace.replays);
+            next.pace.replays = grant.pace.replays.count_one(now, u32::MAX).unwrap_or(grant.pace.replays);
             next.last_event = now;
             Some(next)
         }
@@ -944,20 +870,13 @@ pub fn raise(grant: &Grant, epoch: Epoch, now: Time) -> Option<Grant> {
         rotated_at: now,
         last_event: now,
         suspicion: grant.suspicion.closed(),
-        pace: Pace {
-            replays: Window::default(),
-            ..grant.pace
-        },
+        pace: Pace { replays: Window::default(), ..grant.pace },
         ..grant.clone()
     })
 }
 
 fn ended(grant: &Grant, reason: Reason, now: Time) -> Grant {
-    Grant {
-        life: Life::Ended { at: now, reason },
-        last_event: now,
-        ..grant.clone()
-    }
+    Grant { life: Life::Ended { at: now, reason }, last_event: now, ..grant.clone() }
 }
 
 fn rotated(grant: &Grant, generation: Generation, attempt: &Attempt, policy: &Policy, now: Time) -> Grant {
@@ -982,11 +901,7 @@ fn rotated(grant: &Grant, generation: Generation, attempt: &Attempt, policy: &Po
         networks,
         suspicion: grant.suspicion.closed(),
         pace: Pace {
-            rotations: grant
-                .pace
-                .rotations
-                .count_one(now, u32::MAX)
-                .unwrap_or(grant.pace.rotations),
+            rotations: grant.pace.rotations.count_one(now, u32::MAX).unwrap_or(grant.pace.rotations),
             replays: Window::default(),
         },
         ..grant.clone()

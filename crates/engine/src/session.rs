@@ -71,18 +71,9 @@ pub struct Lifetime {
 impl Default for Lifetimes {
     fn default() -> Self {
         Self {
-            browser: Lifetime {
-                idle: Seconds::days(7),
-                absolute: Some(Seconds::days(30)),
-            },
-            native: Lifetime {
-                idle: Seconds::days(90),
-                absolute: Some(Seconds::days(365)),
-            },
-            offline: Lifetime {
-                idle: Seconds::days(90),
-                absolute: None,
-            },
+            browser: Lifetime { idle: Seconds::days(7), absolute: Some(Seconds::days(30)) },
+            native: Lifetime { idle: Seconds::days(90), absolute: Some(Seconds::days(365)) },
+            offline: Lifetime { idle: Seconds::days(90), absolute: None },
         }
     }
 }
@@ -109,11 +100,7 @@ impl SessionRecord {
         let policy = engine.settings.policy(self.grant.kind);
         match self.grant.expired(&policy, now) {
             Some(reason) => {
-                let at = if reason == Reason::ExpiredIdle {
-                    self.grant.idle.0
-                } else {
-                    self.grant.absolute.0
-                };
+                let at = if reason == Reason::ExpiredIdle { self.grant.idle.0 } else { self.grant.absolute.0 };
                 Life::Ended { at, reason }
             }
             None => Life::Alive,
@@ -127,12 +114,7 @@ impl SessionRecord {
 /// [`Broken`] if the store is.
 pub async fn devices(engine: &Engine, user: UserId) -> Result<Vec<SessionRecord>, Broken> {
     let now = engine.now();
-    let filter = SessionFilter {
-        user: Some(user),
-        after: None,
-        limit: 1000,
-        ended: false,
-    };
+    let filter = SessionFilter { user: Some(user), after: None, limit: 1000, ended: false };
     let mut records = engine.store.sessions(filter).await?;
     records.retain(|record| record.life_at(engine, now).is_alive());
     Ok(records)
@@ -159,18 +141,7 @@ pub async fn end(
     reason: Reason,
     actor: Actor,
 ) -> Result<bool, Broken> {
-    engine
-        .store
-        .end_session(
-            id,
-            owner,
-            End {
-                at: engine.now(),
-                reason,
-                actor,
-            },
-        )
-        .await
+    engine.store.end_session(id, owner, End { at: engine.now(), reason, actor }).await
 }
 
 /// Ends the sessions of `user`, but for `except`. How many.
@@ -184,16 +155,5 @@ pub async fn end_all(
     reason: Reason,
     actor: Actor,
 ) -> Result<u64, Broken> {
-    engine
-        .store
-        .end_sessions(
-            user,
-            except,
-            End {
-                at: engine.now(),
-                reason,
-                actor,
-            },
-        )
-        .await
+    engine.store.end_sessions(user, except, End { at: engine.now(), reason, actor }).await
 }

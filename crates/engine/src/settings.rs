@@ -48,12 +48,7 @@ pub struct SignInLimits {
 
 impl Default for SignInLimits {
     fn default() -> Self {
-        Self {
-            window: Seconds::minutes(15),
-            per_account_and_address: 10,
-            per_account: 100,
-            per_network: 1000,
-        }
+        Self { window: Seconds::minutes(15), per_account_and_address: 10, per_account: 100, per_network: 1000 }
     }
 }
 
@@ -87,10 +82,7 @@ impl Settings {
         let Some(asked) = asked else {
             return Some(self.audience.clone());
         };
-        let listed = self
-            .audiences
-            .as_ref()
-            .is_none_or(|allowed| allowed.iter().any(|known| known == asked));
+        let listed = self.audiences.as_ref().is_none_or(|allowed| allowed.iter().any(|known| known == asked));
         (listed || asked == self.audience).then(|| asked.to_owned())
     }
 
@@ -98,9 +90,6 @@ impl Settings {
     #[must_use]
     pub fn policy(&self, kind: GrantKind) -> Policy {
         let lifetime = self.lifetimes.of(kind);
-        Policy {
-            replay: self.replay,
-            ..Policy::with_lifetimes(lifetime.idle, lifetime.absolute)
-        }
+        Policy { replay: self.replay, ..Policy::with_lifetimes(lifetime.idle, lifetime.absolute) }
     }
 }

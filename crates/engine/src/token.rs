@@ -169,13 +169,7 @@ impl RefreshKeys {
             .iter()
             .filter_map(|(id, master)| {
                 let session = derive(master, Endpoint::Session, issuer)?;
-                Some((
-                    *id,
-                    Derived {
-                        session,
-                        oauth: derive(master, Endpoint::OAuth, issuer)?,
-                    },
-                ))
+                Some((*id, Derived { session, oauth: derive(master, Endpoint::OAuth, issuer)? }))
             })
             .collect();
         (keys.contains_key(&active) && keys.len() == masters.len()).then_some(Self { active, keys })

@@ -108,11 +108,7 @@ impl Identifier {
     /// [`IdentifierError`]
     pub fn parse(text: &str) -> Result<Self, IdentifierError> {
         let value = normalised(text)?;
-        let kind = if value.contains('@') {
-            IdentifierKind::Email
-        } else {
-            IdentifierKind::Username
-        };
+        let kind = if value.contains('@') { IdentifierKind::Email } else { IdentifierKind::Username };
         if kind == IdentifierKind::Email {
             check_address(&value)?;
         }
@@ -126,10 +122,7 @@ impl Identifier {
     pub fn email(text: &str) -> Result<Self, IdentifierError> {
         let value = normalised(text)?;
         check_address(&value)?;
-        Ok(Self {
-            kind: IdentifierKind::Email,
-            value,
-        })
+        Ok(Self { kind: IdentifierKind::Email, value })
     }
 }
 
@@ -268,11 +261,7 @@ pub fn prepare(engine: &Engine, draft: UserDraft, password: Option<String>) -> R
         .identifiers
         .into_iter()
         .map(|text| match Identifier::parse(&text) {
-            Ok(identifier) => Ok(Identified {
-                identifier,
-                shown: text.trim().to_owned(),
-                verified_at: None,
-            }),
+            Ok(identifier) => Ok(Identified { identifier, shown: text.trim().to_owned(), verified_at: None }),
             Err(why) => Err(DraftError::Identifier(text, why)),
         })
         .collect::<Result<Vec<_>, _>>()?;
@@ -286,11 +275,7 @@ pub fn prepare(engine: &Engine, draft: UserDraft, password: Option<String>) -> R
     if serde_json::to_string(&draft.claims).map_or(usize::MAX, |json| json.len()) > MOST_CLAIM_BYTES {
         return Err(DraftError::TooManyClaims);
     }
-    if draft
-        .password_hash
-        .as_deref()
-        .is_some_and(|hash| !crate::factor::password::can_check(hash))
-    {
+    if draft.password_hash.as_deref().is_some_and(|hash| !crate::factor::password::can_check(hash)) {
         return Err(DraftError::PasswordHash);
     }
     let at = engine.now();
@@ -339,11 +324,7 @@ impl From<Busy> for PasswordRefused {
 /// # Errors
 /// [`PasswordRefused`]
 pub async fn hash_password(engine: &Engine, password: &str, identifiers: &[&str]) -> Result<String, PasswordRefused> {
-    engine
-        .settings
-        .passwords
-        .check(password, identifiers)
-        .map_err(PasswordRefused::Weak)?;
+    engine.settings.passwords.check(password, identifiers).map_err(PasswordRefused::Weak)?;
     Ok(engine.hasher.hash(password).await?)
 }
 
@@ -352,10 +333,7 @@ pub async fn hash_password(engine: &Engine, password: &str, identifiers: &[&str]
 /// # Errors
 /// [`Broken`] if the store is.
 pub async fn set_password(engine: &Engine, user: UserSelector, hash: String) -> Result<UserChanged, Broken> {
-    engine
-        .store
-        .set_password(user, hash, operator(engine, Reason::PasswordChanged))
-        .await
+    engine.store.set_password(user, hash, operator(engine, Reason::PasswordChanged)).await
 }
 
 /// Disables a user (everything that it holds ends) or enables it.
@@ -363,10 +341,7 @@ pub async fn set_password(engine: &Engine, user: UserSelector, hash: String) -> 
 /// # Errors
 /// [`Broken`] if the store is.
 pub async fn set_disabled(engine: &Engine, user: UserSelector, disabled: bool) -> Result<UserChanged, Broken> {
-    engine
-        .store
-        .set_disabled(user, disabled, operator(engine, Reason::UserDisabled))
-        .await
+    engine.store.set_disabled(user, disabled, operator(engine, Reason::UserDisabled)).await
 }
 
 /// Deletes a user. Its tokens end; its name stays in the timeline until the retention is over.
@@ -374,18 +349,11 @@ pub async fn set_disabled(engine: &Engine, user: UserSelector, disabled: bool) -
 /// # Errors
 /// [`Broken`] if the store is.
 pub async fn delete(engine: &Engine, user: UserSelector) -> Result<UserChanged, Broken> {
-    engine
-        .store
-        .delete_user(user, operator(engine, Reason::UserDeleted))
-        .await
+    engine.store.delete_user(user, operator(engine, Reason::UserDeleted)).await
 }
 
 fn operator(engine: &Engine, reason: Reason) -> End {
-    End {
-        at: engine.now(),
-        reason,
-        actor: Actor::Operator,
-    }
+    End { at: engine.now(), reason, actor: Actor::Operator }
 }
 
 /// Whether `name` can be a role: 1 to 64 characters of letters, digits and `-_.:`.

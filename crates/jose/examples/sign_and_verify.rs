@@ -20,24 +20,16 @@ fn main() -> Result<(), Error> {
 
     let keys = Jwks::parse(published.as_bytes())?;
     let verified = jws::verify(&token, &keys, &[Algorithm::Es256])?;
-    let rules = Rules::ACCESS_TOKEN
-        .issuer("https://id.example")
-        .audience("https://api.example");
+    let rules = Rules::ACCESS_TOKEN.issuer("https://id.example").audience("https://api.example");
     let claims = jwt::check(&verified, &rules, NOW)?;
     println!("good, and about {}", claims.subject().unwrap_or_default());
 
     let changed = token.replacen('.', ".AAAA", 1);
-    say(
-        "changed payload",
-        jws::verify(&changed, &keys, &[Algorithm::Es256]).map(drop),
-    );
+    say("changed payload", jws::verify(&changed, &keys, &[Algorithm::Es256]).map(drop));
 
     let stranger = SigningKey::generate(Algorithm::Es256)?;
     let forged = Signer::new(&stranger, "at+jwt").sign(&verified.payload)?;
-    say(
-        "another key",
-        jws::verify(&forged, &keys, &[Algorithm::Es256]).map(drop),
-    );
+    say("another key", jws::verify(&forged, &keys, &[Algorithm::Es256]).map(drop));
 
     let id_token = Signer::new(&key, "JWT").sign(&verified.payload)?;
     let id_token = jws::verify(&id_token, &keys, &[Algorithm::Es256])?;

@@ -112,55 +112,38 @@ impl Error {
                 "json_serialization",
                 "The token is in the JSON serialisation; only the compact one (three parts divided by dots) is accepted.",
             ),
-            Error::TokenEncrypted => (
-                "token_encrypted",
-                "The token is encrypted (five parts), and a signed one (three parts) is needed.",
-            ),
+            Error::TokenEncrypted => {
+                ("token_encrypted", "The token is encrypted (five parts), and a signed one (three parts) is needed.")
+            }
             Error::TokenMalformed => ("token_malformed", "The token is not three parts divided by dots."),
-            Error::Base64Invalid => (
-                "base64_invalid",
-                "A part of the token is not canonical base64url without padding.",
-            ),
+            Error::Base64Invalid => {
+                ("base64_invalid", "A part of the token is not canonical base64url without padding.")
+            }
             Error::HeaderInvalid => ("header_invalid", "The token's header is not a valid JSON object."),
-            Error::CriticalUnsupported => (
-                "critical_unsupported",
-                "The token demands an extension (`crit`) that is not understood.",
-            ),
+            Error::CriticalUnsupported => {
+                ("critical_unsupported", "The token demands an extension (`crit`) that is not understood.")
+            }
             Error::UnencodedPayload => ("b64_unsupported", "Unencoded payloads (`b64`) are not supported."),
             Error::AlgorithmNone => ("algorithm_none", "The token is not signed (`alg` is `none`)."),
             Error::AlgorithmUnknown => ("algorithm_unknown", "The token's algorithm is not supported."),
-            Error::AlgorithmRefused => (
-                "algorithm_refused",
-                "The token's algorithm is not among the accepted ones.",
-            ),
+            Error::AlgorithmRefused => ("algorithm_refused", "The token's algorithm is not among the accepted ones."),
             Error::KeyUnknown => ("key_unknown", "The token names a key that is not in the key set."),
             Error::KeyUnusable => ("key_unusable", "No key of the key set can be used for this token."),
-            Error::KeyAmbiguous => (
-                "key_ambiguous",
-                "Too many keys fit this token, and it does not say which one signed it.",
-            ),
+            Error::KeyAmbiguous => {
+                ("key_ambiguous", "Too many keys fit this token, and it does not say which one signed it.")
+            }
             Error::SignatureInvalid => ("signature_invalid", "The signature does not match."),
             Error::JwksTooLarge => ("jwks_too_large", "The key set is too large."),
             Error::JwksTooManyKeys => ("jwks_too_many_keys", "The key set has too many keys."),
-            Error::JwksInvalid => (
-                "jwks_invalid",
-                "The key set is not a JSON object with one array named `keys`.",
-            ),
+            Error::JwksInvalid => ("jwks_invalid", "The key set is not a JSON object with one array named `keys`."),
             Error::JwkInvalid => ("jwk_invalid", "The key is not a valid JSON object of a JSON web key."),
-            Error::JwkUnsupported => (
-                "jwk_unsupported",
-                "The key's type, curve or algorithm is not supported.",
-            ),
+            Error::JwkUnsupported => ("jwk_unsupported", "The key's type, curve or algorithm is not supported."),
             Error::PointInvalid => ("point_invalid", "The public key is not a point of its curve."),
-            Error::PrivateKeyInvalid => (
-                "private_key_invalid",
-                "The private key cannot be read, or is not of this algorithm.",
-            ),
+            Error::PrivateKeyInvalid => {
+                ("private_key_invalid", "The private key cannot be read, or is not of this algorithm.")
+            }
             Error::CryptoFailed => ("crypto_failed", "The cryptographic library failed."),
-            Error::ClaimsInvalid => (
-                "claims_invalid",
-                "The token's payload is not a valid JSON object of claims.",
-            ),
+            Error::ClaimsInvalid => ("claims_invalid", "The token's payload is not a valid JSON object of claims."),
             Error::TypeWrong => ("type_wrong", "The token is not of the kind that is needed (`typ`)."),
             Error::ClaimMissing(_) => ("claim_missing", "A required claim is missing."),
             Error::ClaimInvalid(_) => ("claim_invalid", "A claim has a value of the wrong type or form."),
@@ -170,10 +153,9 @@ impl Error {
             Error::TooOld => ("too_old", "The token was issued too long ago."),
             Error::IssuerWrong => ("issuer_wrong", "The token comes from another issuer."),
             Error::AudienceWrong => ("audience_wrong", "The token is meant for another audience."),
-            Error::RulesIncomplete => (
-                "rules_incomplete",
-                "The rules do not say which issuer and audience are expected.",
-            ),
+            Error::RulesIncomplete => {
+                ("rules_incomplete", "The rules do not say which issuer and audience are expected.")
+            }
         }
     }
 }

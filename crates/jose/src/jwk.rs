@@ -26,11 +26,7 @@ pub struct Jwk {
 /// One variant per family of keys.
 #[derive(Clone)]
 enum PublicKey {
-    EcP256 {
-        prepared: ParsedPublicKey,
-        x: String,
-        y: String,
-    },
+    EcP256 { prepared: ParsedPublicKey, x: String, y: String },
 }
 
 impl Jwk {
@@ -71,10 +67,7 @@ impl Jwk {
         let alg_fits = self.alg.is_none_or(|alg| alg == algorithm);
         // RFC 7517 §4.2, §4.3.
         let use_fits = self.public_key_use.as_deref().is_none_or(|u| u == "sig");
-        let ops_fit = self
-            .key_ops
-            .as_ref()
-            .is_none_or(|ops| ops.iter().any(|op| op == "verify"));
+        let ops_fit = self.key_ops.as_ref().is_none_or(|ops| ops.iter().any(|op| op == "verify"));
         type_fits && alg_fits && use_fits && ops_fit
     }
 
@@ -113,9 +106,9 @@ impl Jwk {
     pub(crate) fn verify_signature(&self, message: &[u8], signature: &[u8]) -> Result<(), Error> {
         match &self.key {
             // RFC 7518 §3.4: exactly 64 octets, R and S; the library refuses every other length, and zero.
-            PublicKey::EcP256 { prepared, .. } => prepared
-                .verify_sig(message, signature)
-                .map_err(|_| Error::SignatureInvalid),
+            PublicKey::EcP256 { prepared, .. } => {
+                prepared.verify_sig(message, signature).map_err(|_| Error::SignatureInvalid)
+            }
         }
     }
 
@@ -162,9 +155,7 @@ impl Jwk {
         let jwk = Jwk {
             key,
             kid: text(members, "kid")?.map(str::to_owned),
-            alg: text(members, "alg")?
-                .map(|alg| Algorithm::from_name(alg).ok_or(Error::JwkUnsupported))
-                .transpose()?,
+            alg: text(members, "alg")?.map(|alg| Algorithm::from_name(alg).ok_or(Error::JwkUnsupported)).transpose()?,
             public_key_use: text(members, "use")?.map(str::to_owned),
             key_ops: key_ops(members)?,
         };
@@ -177,11 +168,7 @@ impl PublicKey {
         let point = [&[UNCOMPRESSED], x, y].concat();
         // RFC 8725 §3.4: the library checks that the point is on the curve, here and not at each signature.
         let prepared = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).map_err(|_| Error::PointInvalid)?;
-        Ok(PublicKey::EcP256 {
-            prepared,
-            x: base64url::encode(x),
-            y: base64url::encode(y),
-        })
+        Ok(PublicKey::EcP256 { prepared, x: base64url::encode(x), y: base64url::encode(y) })
     }
 }
 
@@ -207,11 +194,7 @@ fn coordinate(members: &Map<String, Value>, name: &'static str, length: usize) -
     let text = text(members, name)?.ok_or(Error::JwkInvalid)?;
     let bytes = base64url::decode(text).map_err(|_| Error::JwkInvalid)?;
     // RFC 7518 §6.2.1.2: the full size of a coordinate, leading zeros kept.
-    if bytes.len() == length {
-        Ok(bytes)
-    } else {
-        Err(Error::JwkInvalid)
-    }
+    if bytes.len() == length { Ok(bytes) } else { Err(Error::JwkInvalid) }
 }
 
 fn key_ops(members: &Map<String, Value>) -> Result<Option<Vec<String>>, Error> {

@@ -62,10 +62,7 @@ impl Jwks {
     /// The set of these keys, in this order.
     #[must_use]
     pub fn from_keys(keys: Vec<Jwk>) -> Jwks {
-        Jwks {
-            keys,
-            unusable: Vec::new(),
-        }
+        Jwks { keys, unusable: Vec::new() }
     }
 
     /// The usable keys, in the order of the set.

@@ -81,12 +81,7 @@ impl SigningKey {
             KeyPair::Es256(pair) => Jwk::of_p256_signing_key(pair.public_key().as_ref())?,
         };
         let kid = public.thumbprint();
-        Ok(SigningKey {
-            pkcs8: pair.to_pkcs8()?,
-            public,
-            kid,
-            pair: Arc::new(pair),
-        })
+        Ok(SigningKey { pkcs8: pair.to_pkcs8()?, public, kid, pair: Arc::new(pair) })
     }
 }
 
@@ -104,9 +99,7 @@ impl KeyPair {
     )]
     pub(crate) fn sign(&self, message: &[u8]) -> Result<Signature, Error> {
         match self {
-            KeyPair::Es256(pair) => pair
-                .sign(&SystemRandom::new(), message)
-                .map_err(|_| Error::CryptoFailed),
+            KeyPair::Es256(pair) => pair.sign(&SystemRandom::new(), message).map_err(|_| Error::CryptoFailed),
         }
     }
 

@@ -98,21 +98,13 @@ pub struct Cost {
 impl Default for Cost {
     /// OWASP's recommendation: 19 MiB, t = 2, p = 1.
     fn default() -> Self {
-        Self {
-            memory_kib: 19 * 1024,
-            passes: 2,
-            lanes: 1,
-        }
+        Self { memory_kib: 19 * 1024, passes: 2, lanes: 1 }
     }
 }
 
 impl Cost {
     /// The largest that an imported hash may ask for: one sign-in must not take a node's memory.
-    pub const MOST: Self = Self {
-        memory_kib: 256 * 1024,
-        passes: 16,
-        lanes: 8,
-    };
+    pub const MOST: Self = Self { memory_kib: 256 * 1024, passes: 16, lanes: 8 };
 
     fn params(self) -> Option<Params> {
         Params::new(self.memory_kib, self.passes, self.lanes, None).ok()
@@ -136,9 +128,7 @@ pub struct Hasher {
 
 impl fmt::Debug for Hasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hasher")
-            .field("cost", &self.cost)
-            .finish_non_exhaustive()
+        f.debug_struct("Hasher").field("cost", &self.cost).finish_non_exhaustive()
     }
 }
 
@@ -183,10 +173,7 @@ impl Hasher {
     pub async fn turn(&self) -> Result<Turn, Busy> {
         let waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| Busy)?;
         let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Busy)?;
-        Ok(Turn {
-            _running: running,
-            _waiting: waiting,
-        })
+        Ok(Turn { _running: running, _waiting: waiting })
     }
 
     /// Checks `password` against `hash`. Without one a decoy is checked, so that the time tells nothing.
@@ -208,13 +195,7 @@ impl Hasher {
                 return Checked::Wrong;
             };
             let right = argon2.verify_password(password.as_bytes(), &parsed).is_ok();
-            if right && exists {
-                Checked::Right {
-                    outdated: cost_of(&parsed) != Some(cost),
-                }
-            } else {
-                Checked::Wrong
-            }
+            if right && exists { Checked::Right { outdated: cost_of(&parsed) != Some(cost) } } else { Checked::Wrong }
         })
         .await
         .map_err(|_| Busy)
@@ -253,22 +234,13 @@ fn cost_of(hash: &PasswordHash) -> Option<Cost> {
         return None;
     }
     let params = Params::try_from(hash).ok()?;
-    Some(Cost {
-        memory_kib: params.m_cost(),
-        passes: params.t_cost(),
-        lanes: params.p_cost(),
-    })
+    Some(Cost { memory_kib: params.m_cost(), passes: params.t_cost(), lanes: params.p_cost() })
 }
 
 fn hash(argon2: &Argon2<'_>, password: &str, random: &dyn Random) -> Option<String> {
     let mut salt = [0; 16];
     random.fill(&mut salt);
-    Some(
-        argon2
-            .hash_password_with_salt(password.as_bytes(), &salt)
-            .ok()?
-            .to_string(),
-    )
+    Some(argon2.hash_password_with_salt(password.as_bytes(), &salt).ok()?.to_string())
 }
 
 /// NIST SP 800-63B-4 §3.1.1.2: Unicode passwords are normalised before they are hashed. `None` if longer than [`LONGEST`].
@@ -284,9 +256,7 @@ fn normalised(password: &str) -> Option<Zeroizing<String>> {
 /// One character, or a run up or down the alphabet or the digits, all the way.
 fn is_one_pattern(password: &str) -> bool {
     let codes: Vec<i64> = password.chars().map(|c| i64::from(u32::from(c))).collect();
-    [0, 1, -1]
-        .iter()
-        .any(|step| codes.windows(2).all(|pair| matches!(pair, [a, b] if b - a == *step)))
+    [0, 1, -1].iter().any(|step| codes.windows(2).all(|pair| matches!(pair, [a, b] if b - a == *step)))
 }
 
 /// Those that are tried first and are long enough for the default rule. An offline list of breached ones is a later wave's.

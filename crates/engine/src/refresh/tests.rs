@@ -97,10 +97,7 @@ impl Scene {
     }
 
     fn bound_from(from: u32) -> Self {
-        Self::held(Holding::Bound {
-            key: KEY,
-            from: Generation(from),
-        })
+        Self::held(Holding::Bound { key: KEY, from: Generation(from) })
     }
 
     fn client_bound() -> Self {
@@ -155,13 +152,7 @@ impl Scene {
     /// What the use decides, and the row that it writes.
     fn outcome(&self) -> (Decision, Option<Grant>) {
         let decision = self.decide();
-        let written = apply(
-            &decision,
-            &self.state.grant,
-            &self.attempt,
-            &self.policy,
-            self.now,
-        );
+        let written = apply(&decision, &self.state.grant, &self.attempt, &self.policy, self.now);
         (decision, written)
     }
 
@@ -225,14 +216,9 @@ fn row_02_without_a_grant_or_with_a_wrong_mac_a_token_is_unknown() {
 fn row_03_another_client_or_kind_of_endpoint_is_refused_for_any_generation() {
     for scene in Scene::of_every_holding() {
         for n in [1, 8, 9, 10, 11, 12, 13] {
-            let other_client = scene
-                .clone()
-                .presenting(n)
-                .with(|scene| scene.attempt.client = ClientId("another".to_owned()));
-            let other_endpoint = scene
-                .clone()
-                .presenting(n)
-                .with(|scene| scene.attempt.endpoint = Endpoint::OAuth);
+            let other_client =
+                scene.clone().presenting(n).with(|scene| scene.attempt.client = ClientId("another".to_owned()));
+            let other_endpoint = scene.clone().presenting(n).with(|scene| scene.attempt.endpoint = Endpoint::OAuth);
             let refused = (Decision::Refused(Refusal::Client), None);
             assert_eq!(other_client.outcome(), refused, "{n}");
             assert_eq!(other_endpoint.outcome(), refused, "{n}");
@@ -292,43 +278,16 @@ fn row_06_what_a_grant_hangs_on_ends_it_with_its_own_reason() {
         (
             "the session",
             |scene| {
-                scene.state.session = Some(Life::Ended {
-                    at: ROTATED,
-                    reason: Reason::RevokedByAdmin,
-                });
+                scene.state.session = Some(Life::Ended { at: ROTATED, reason: Reason::RevokedByAdmin });
             },
             Reason::RevokedByAdmin,
         ),
-        (
-            "the epoch",
-            |scene| scene.state.user = Owner::Active(Epoch(4)),
-            Reason::EpochRaised,
-        ),
-        (
-            "the user, disabled",
-            |scene| scene.state.user = Owner::Disabled,
-            Reason::UserDisabled,
-        ),
-        (
-            "the user, gone",
-            |scene| scene.state.user = Owner::Gone,
-            Reason::UserDeleted,
-        ),
-        (
-            "the client",
-            |scene| scene.state.client_exists = false,
-            Reason::ClientRemoved,
-        ),
-        (
-            "the consent",
-            |scene| scene.state.consent_stands = false,
-            Reason::ConsentRevoked,
-        ),
-        (
-            "a deadline",
-            |scene| scene.now = BORN.plus(Seconds::days(8)),
-            Reason::ExpiredIdle,
-        ),
+        ("the epoch", |scene| scene.state.user = Owner::Active(Epoch(4)), Reason::EpochRaised),
+        ("the user, disabled", |scene| scene.state.user = Owner::Disabled, Reason::UserDisabled),
+        ("the user, gone", |scene| scene.state.user = Owner::Gone, Reason::UserDeleted),
+        ("the client", |scene| scene.state.client_exists = false, Reason::ClientRemoved),
+        ("the consent", |scene| scene.state.consent_stands = false, Reason::ConsentRevoked),
+        ("a deadline", |scene| scene.now = BORN.plus(Seconds::days(8)), Reason::ExpiredIdle),
     ];
     for scene in Scene::of_every_holding() {
         for n in [1, 8, 9, 10, 11, 13] {
@@ -345,10 +304,7 @@ fn row_06_an_oauth_grant_says_only_that_its_session_ended() {
     let scene = Scene::bearer().with(|scene| {
         scene.state.grant.endpoint = Endpoint::OAuth;
         scene.attempt.endpoint = Endpoint::OAuth;
-        scene.state.session = Some(Life::Ended {
-            at: ROTATED,
-            reason: Reason::Reused,
-        });
+        scene.state.session = Some(Life::Ended { at: ROTATED, reason: Reason::Reused });
     });
     assert_eq!(scene.decide(), Decision::Ended(Reason::SessionEnded));
 }
@@ -372,10 +328,7 @@ fn row_06_a_deadline_acts_at_its_millisecond() {
         let absolute = scene.state.grant.absolute.0;
         let busy = scene.with(|scene| scene.state.grant.idle = IdleDeadline(absolute));
         assert_eq!(busy.clone().at(millis_after(absolute, -1)).decide(), rotated_to(11));
-        assert_eq!(
-            busy.at(absolute).outcome(),
-            (Decision::Ended(Reason::ExpiredAbsolute), None)
-        );
+        assert_eq!(busy.at(absolute).outcome(), (Decision::Ended(Reason::ExpiredAbsolute), None));
     }
 }
 
@@ -392,10 +345,7 @@ fn a_shorter_configured_absolute_lifetime_acts_and_a_longer_one_never_does() {
     let shorter = Scene::bearer().with(|scene| scene.policy.absolute = Some(Seconds::DAY));
     let end = BORN.plus(Seconds::DAY);
     assert_eq!(shorter.clone().at(millis_after(end, -1)).decide(), rotated_to(11));
-    assert_eq!(
-        shorter.clone().at(end).decide(),
-        Decision::Ended(Reason::ExpiredAbsolute)
-    );
+    assert_eq!(shorter.clone().at(end).decide(), Decision::Ended(Reason::ExpiredAbsolute));
     let written = shorter.outcome().1.unwrap();
     assert_eq!(written.absolute, AbsoluteDeadline(end));
     assert_eq!(written.idle, IdleDeadline(end));
@@ -434,15 +384,11 @@ fn row_07_the_token_before_an_unused_change_of_privilege_is_superseded_and_no_th
 
 #[test]
 fn row_07_holds_only_for_the_token_two_behind_an_unused_fence() {
-    let used = fenced(Scene::bearer())
-        .presenting(8)
-        .with(|scene| scene.state.grant.newest_used = true);
+    let used = fenced(Scene::bearer()).presenting(8).with(|scene| scene.state.grant.newest_used = true);
     assert_eq!(used.decide(), Decision::Reused);
     assert_eq!(fenced(Scene::bearer()).presenting(7).decide(), Decision::Reused);
     for older_fence in [None, Some(Generation(8)), Some(Generation(9))] {
-        let scene = Scene::bearer()
-            .presenting(8)
-            .with(|scene| scene.state.grant.fence = older_fence);
+        let scene = Scene::bearer().presenting(8).with(|scene| scene.state.grant.fence = older_fence);
         assert_eq!(scene.decide(), Decision::Reused, "{older_fence:?}");
     }
 }
@@ -481,11 +427,7 @@ fn row_08_an_old_token_of_its_rightful_holder_is_stale() {
 fn row_09_an_old_token_of_anybody_else_ends_the_family() {
     for n in [0, 1, 7, 8] {
         assert_eq!(Scene::bearer().presenting(n).decide(), Decision::Reused, "{n}");
-        assert_eq!(
-            Scene::bearer().presenting(n).peeking().decide(),
-            Decision::Reused,
-            "{n}"
-        );
+        assert_eq!(Scene::bearer().presenting(n).peeking().decide(), Decision::Reused, "{n}");
         let unproven = Scene::bound_from(10).presenting(n).proving(None);
         assert_eq!(unproven.decide(), Decision::Reused, "{n}");
     }
@@ -503,10 +445,7 @@ fn row_10_a_token_one_or_two_ahead_is_believed_of_its_rightful_holder() {
     for scene in [Scene::bound(), Scene::client_bound()] {
         let scene = scene.from(ELSEWHERE, "Chrome on Windows");
         for (n, next) in [(11, 12), (12, 13)] {
-            assert_eq!(
-                scene.clone().presenting(n).decide(),
-                Decision::Healed { next: Generation(next) }
-            );
+            assert_eq!(scene.clone().presenting(n).decide(), Decision::Healed { next: Generation(next) });
         }
     }
 }
@@ -585,20 +524,15 @@ fn row_14_without_rotation_the_token_is_kept_and_its_idle_deadline_slides() {
         let scene = scene.rotation_off();
         let (decision, written) = scene.outcome();
         assert_eq!(decision, Decision::Kept);
-        let expected = Grant {
-            idle: IdleDeadline(scene.now.plus(Seconds::days(7))),
-            last_event: scene.now,
-            ..scene.state.grant
-        };
+        let expected =
+            Grant { idle: IdleDeadline(scene.now.plus(Seconds::days(7))), last_event: scene.now, ..scene.state.grant };
         assert_eq!(written, Some(expected));
     }
 }
 
 #[test]
 fn row_14_without_rotation_idleness_never_passes_the_absolute_deadline() {
-    let scene = Scene::client_bound()
-        .rotation_off()
-        .with(|scene| scene.policy.absolute = Some(Seconds::days(2)));
+    let scene = Scene::client_bound().rotation_off().with(|scene| scene.policy.absolute = Some(Seconds::days(2)));
     let written = scene.outcome().1.unwrap();
     let end = BORN.plus(Seconds::days(2));
     assert_eq!((written.absolute, written.idle), (AbsoluteDeadline(end), IdleDeadline(end)));
@@ -622,26 +556,12 @@ fn row_15_the_newest_token_rotates_whoever_holds_it_rightly_and_wherever() {
 fn row_15_near_the_end_of_counting_the_grant_ends() {
     let last = Generation::LAST.0;
     for scene in Scene::of_every_holding() {
-        let at_generation = |g: u32| {
-            scene
-                .clone()
-                .presenting(g)
-                .with(|scene| scene.state.grant.generation = Generation(g))
-        };
+        let at_generation =
+            |g: u32| scene.clone().presenting(g).with(|scene| scene.state.grant.generation = Generation(g));
         assert_eq!(at_generation(last - 1).decide(), rotated_to(last));
-        assert_eq!(
-            at_generation(last).decide(),
-            Decision::Ends(Reason::GenerationExhausted)
-        );
-        assert_eq!(
-            at_generation(u32::MAX).decide(),
-            Decision::Ends(Reason::GenerationExhausted)
-        );
-        assert_eq!(
-            at_generation(last).peeking().decide(),
-            Decision::Kept,
-            "a peek needs no successor"
-        );
+        assert_eq!(at_generation(last).decide(), Decision::Ends(Reason::GenerationExhausted));
+        assert_eq!(at_generation(u32::MAX).decide(), Decision::Ends(Reason::GenerationExhausted));
+        assert_eq!(at_generation(last).peeking().decide(), Decision::Kept, "a peek needs no successor");
     }
 }
 
@@ -651,11 +571,8 @@ fn row_15_near_the_end_of_counting_the_grant_ends() {
 fn row_16_the_token_that_was_rotated_into_a_binding_is_theft_without_the_key() {
     for proof in [None, Some(OTHER_KEY)] {
         for peek in [false, true] {
-            let scene = Scene::bound_from(10)
-                .presenting(9)
-                .proving(proof)
-                .at(ROTATED)
-                .with(|scene| scene.attempt.peek = peek);
+            let scene =
+                Scene::bound_from(10).presenting(9).proving(proof).at(ROTATED).with(|scene| scene.attempt.peek = peek);
             assert_eq!(scene.decide(), Decision::Reused);
         }
     }
@@ -663,18 +580,10 @@ fn row_16_the_token_that_was_rotated_into_a_binding_is_theft_without_the_key() {
 
 #[test]
 fn row_17_the_rightful_holder_gets_the_successor_again_from_anywhere_and_at_any_time() {
-    let scenes = [
-        Scene::bound(),
-        Scene::bound_from(9),
-        Scene::bound_from(10),
-        Scene::client_bound(),
-    ];
+    let scenes = [Scene::bound(), Scene::bound_from(9), Scene::bound_from(10), Scene::client_bound()];
     for scene in scenes {
         for scene in [scene.clone(), scene.clone().strict(), scene.clone().points(2)] {
-            let scene = scene
-                .presenting(9)
-                .from(ELSEWHERE, "Chrome on Windows")
-                .at(ROTATED.plus(Seconds::days(6)));
+            let scene = scene.presenting(9).from(ELSEWHERE, "Chrome on Windows").at(ROTATED.plus(Seconds::days(6)));
             assert_eq!(scene.decide(), Decision::Replayed(Replay::Proven));
             assert_eq!(scene.peeking().decide(), Decision::Replayed(Replay::Proven));
         }
@@ -683,7 +592,8 @@ fn row_17_the_rightful_holder_gets_the_successor_again_from_anywhere_and_at_any_
 
 #[test]
 fn row_17_a_replay_costs_the_rightful_holder_no_points() {
-    let mut scene = Scene::client_bound().points(2);
+    let mut scene = Scene::client_bound().points(2).presenting(9);
+    assert_eq!(scene.play(9), Decision::Replayed(Replay::Proven));
     for _ in 0..5 {
         let n = scene.state.grant.generation.0;
         assert_eq!(scene.play(n), rotated_to(n + 1));
@@ -697,12 +607,7 @@ fn row_17_a_replay_costs_the_rightful_holder_no_points() {
 #[test]
 fn row_18_a_bearer_may_repeat_at_once_from_the_same_place_for_ten_seconds() {
     let scene = Scene::bearer().presenting(9);
-    for scene in [
-        scene.clone(),
-        scene.clone().strict(),
-        scene.clone().points(2),
-        scene.clone().peeking(),
-    ] {
+    for scene in [scene.clone(), scene.clone().strict(), scene.clone().points(2), scene.clone().peeking()] {
         for millis in [0, 1, 9_999, 10_000] {
             let scene = scene.clone().at(millis_after(ROTATED, millis));
             assert_eq!(scene.decide(), Decision::Replayed(Replay::Burst), "{millis}");
@@ -757,11 +662,7 @@ fn row_19_a_late_replay_is_forgiven_below_three_points() {
             (u8::MAX, Decision::Reused),
         ] {
             for peek in [false, true] {
-                let scene = scene
-                    .clone()
-                    .presenting(9)
-                    .points(points)
-                    .with(|scene| scene.attempt.peek = peek);
+                let scene = scene.clone().presenting(9).points(points).with(|scene| scene.attempt.peek = peek);
                 assert_eq!(scene.decide(), decision, "{points}");
             }
         }
@@ -771,16 +672,9 @@ fn row_19_a_late_replay_is_forgiven_below_three_points() {
 #[test]
 fn row_20_a_foreign_replay_is_forgiven_below_two_points_and_never_if_strict() {
     let scene = Scene::bearer().presenting(9).from(ELSEWHERE, "Firefox on Linux");
-    for (points, decision) in [
-        (0, Decision::Replayed(Replay::Foreign)),
-        (1, Decision::Reused),
-        (2, Decision::Reused),
-    ] {
+    for (points, decision) in [(0, Decision::Replayed(Replay::Foreign)), (1, Decision::Reused), (2, Decision::Reused)] {
         for peek in [false, true] {
-            let scene = scene
-                .clone()
-                .points(points)
-                .with(|scene| scene.attempt.peek = peek);
+            let scene = scene.clone().points(points).with(|scene| scene.attempt.peek = peek);
             assert_eq!(scene.decide(), decision, "{points}");
             assert_eq!(scene.strict().decide(), Decision::Reused, "{points}, strict");
         }
@@ -799,67 +693,21 @@ fn row_21_is_for_bearers_who_are_out_of_points() {
 #[test]
 fn of_two_rows_that_match_the_first_one_wins() {
     type Fault = (&'static str, fn(&mut Scene), Decision);
-    const OVER: Life = Life::Ended {
-        at: ROTATED,
-        reason: Reason::SignedOut,
-    };
-    const SESSION_OVER: Life = Life::Ended {
-        at: ROTATED,
-        reason: Reason::RevokedByUser,
-    };
+    const OVER: Life = Life::Ended { at: ROTATED, reason: Reason::SignedOut };
+    const SESSION_OVER: Life = Life::Ended { at: ROTATED, reason: Reason::RevokedByUser };
     // In the order of the table, row 6 in the order of its words.
     let faults: [Fault; 17] = [
         ("2", |scene| scene.attempt.genuine = false, Decision::Unknown),
-        (
-            "3 client",
-            |scene| scene.attempt.client = ClientId("another".to_owned()),
-            Decision::Refused(Refusal::Client),
-        ),
-        (
-            "3 endpoint",
-            |scene| scene.attempt.endpoint = Endpoint::OAuth,
-            Decision::Refused(Refusal::Client),
-        ),
-        (
-            "4",
-            |scene| scene.attempt.proof = None,
-            Decision::Refused(Refusal::Proof),
-        ),
-        (
-            "5",
-            |scene| scene.state.grant.life = OVER,
-            Decision::Ended(Reason::SignedOut),
-        ),
-        (
-            "6 session",
-            |scene| scene.state.session = Some(SESSION_OVER),
-            Decision::Ended(Reason::RevokedByUser),
-        ),
-        (
-            "6 epoch",
-            |scene| scene.state.user = Owner::Active(Epoch(9)),
-            Decision::Ended(Reason::EpochRaised),
-        ),
-        (
-            "6 disabled",
-            |scene| scene.state.user = Owner::Disabled,
-            Decision::Ended(Reason::UserDisabled),
-        ),
-        (
-            "6 client",
-            |scene| scene.state.client_exists = false,
-            Decision::Ended(Reason::ClientRemoved),
-        ),
-        (
-            "6 consent",
-            |scene| scene.state.consent_stands = false,
-            Decision::Ended(Reason::ConsentRevoked),
-        ),
-        (
-            "6 deadline",
-            |scene| scene.now = scene.state.grant.idle.0,
-            Decision::Ended(Reason::ExpiredIdle),
-        ),
+        ("3 client", |scene| scene.attempt.client = ClientId("another".to_owned()), Decision::Refused(Refusal::Client)),
+        ("3 endpoint", |scene| scene.attempt.endpoint = Endpoint::OAuth, Decision::Refused(Refusal::Client)),
+        ("4", |scene| scene.attempt.proof = None, Decision::Refused(Refusal::Proof)),
+        ("5", |scene| scene.state.grant.life = OVER, Decision::Ended(Reason::SignedOut)),
+        ("6 session", |scene| scene.state.session = Some(SESSION_OVER), Decision::Ended(Reason::RevokedByUser)),
+        ("6 epoch", |scene| scene.state.user = Owner::Active(Epoch(9)), Decision::Ended(Reason::EpochRaised)),
+        ("6 disabled", |scene| scene.state.user = Owner::Disabled, Decision::Ended(Reason::UserDisabled)),
+        ("6 client", |scene| scene.state.client_exists = false, Decision::Ended(Reason::ClientRemoved)),
+        ("6 consent", |scene| scene.state.consent_stands = false, Decision::Ended(Reason::ConsentRevoked)),
+        ("6 deadline", |scene| scene.now = scene.state.grant.idle.0, Decision::Ended(Reason::ExpiredIdle)),
         (
             "7",
             |scene| {
@@ -868,26 +716,10 @@ fn of_two_rows_that_match_the_first_one_wins() {
             },
             Decision::Refused(Refusal::Superseded),
         ),
-        (
-            "8",
-            |scene| scene.attempt.generation = Generation(7),
-            Decision::Refused(Refusal::Stale),
-        ),
-        (
-            "11",
-            |scene| scene.attempt.generation = Generation(13),
-            Decision::Ends(Reason::StoreRecovered),
-        ),
-        (
-            "12",
-            |scene| scene.attempt.asks_for_more = true,
-            Decision::Refused(Refusal::Scope),
-        ),
-        (
-            "13",
-            |scene| scene.attempt.risk = Risk::High,
-            Decision::Ends(Reason::RiskHigh),
-        ),
+        ("8", |scene| scene.attempt.generation = Generation(7), Decision::Refused(Refusal::Stale)),
+        ("11", |scene| scene.attempt.generation = Generation(13), Decision::Ends(Reason::StoreRecovered)),
+        ("12", |scene| scene.attempt.asks_for_more = true, Decision::Refused(Refusal::Scope)),
+        ("13", |scene| scene.attempt.risk = Risk::High, Decision::Ends(Reason::RiskHigh)),
         ("14", |scene| scene.attempt.peek = true, Decision::Kept),
     ];
     for (first, (row, fault, decision)) in faults.iter().enumerate() {
@@ -900,15 +732,8 @@ fn of_two_rows_that_match_the_first_one_wins() {
 
 #[test]
 fn rows_10_and_11_come_before_scope_and_risk() {
-    for (n, decision) in [
-        (
-            11,
-            Decision::Healed {
-                next: Generation(12),
-            },
-        ),
-        (13, Decision::Ends(Reason::StoreRecovered)),
-    ] {
+    for (n, decision) in [(11, Decision::Healed { next: Generation(12) }), (13, Decision::Ends(Reason::StoreRecovered))]
+    {
         let scene = Scene::bearer().presenting(n).with(|scene| {
             scene.attempt.asks_for_more = true;
             scene.attempt.risk = Risk::High;
@@ -1049,10 +874,7 @@ fn the_second_generation_in_step_with_a_thief_elsewhere_ends_the_family() {
     let mut scene = Scene::bearer();
     let first = scene.generation_with_replay(Seconds::MINUTE, ELSEWHERE);
     assert_eq!(first, Decision::Replayed(Replay::Foreign));
-    assert_eq!(
-        scene.generation_with_replay(Seconds::MINUTE, ELSEWHERE),
-        Decision::Reused
-    );
+    assert_eq!(scene.generation_with_replay(Seconds::MINUTE, ELSEWHERE), Decision::Reused);
 }
 
 #[test]
@@ -1094,14 +916,8 @@ fn a_rotation_writes_the_successor_its_context_and_a_new_idle_deadline() {
     let scene = Scene::bearer().from(ELSEWHERE, "Chrome on Windows").with(|scene| {
         scene.state.grant.fence = Some(Generation(G));
         scene.state.grant.newest_used = true;
-        scene.state.grant.suspicion = Suspicion {
-            points: 1,
-            worst: Some(Replay::Late),
-        };
-        scene.state.grant.pace.replays = Window {
-            since: ROTATED,
-            count: 7,
-        };
+        scene.state.grant.suspicion = Suspicion { points: 1, worst: Some(Replay::Late) };
+        scene.state.grant.pace.replays = Window { since: ROTATED, count: 7 };
     });
     let (decision, written) = scene.outcome();
     assert_eq!(decision, rotated_to(11));
@@ -1116,17 +932,8 @@ fn a_rotation_writes_the_successor_its_context_and_a_new_idle_deadline() {
         idle: IdleDeadline(scene.now.plus(Seconds::days(7))),
         context: scene.attempt.context.clone(),
         networks,
-        suspicion: Suspicion {
-            points: 2,
-            worst: None,
-        },
-        pace: Pace {
-            rotations: Window {
-                since: scene.now,
-                count: 1,
-            },
-            replays: Window::default(),
-        },
+        suspicion: Suspicion { points: 2, worst: None },
+        pace: Pace { rotations: Window { since: scene.now, count: 1 }, replays: Window::default() },
         ..scene.state.grant.clone()
     };
     assert_eq!(written, Some(expected));
@@ -1136,12 +943,7 @@ fn a_rotation_writes_the_successor_its_context_and_a_new_idle_deadline() {
 fn healing_goes_on_from_the_token_that_was_believed() {
     let scene = Scene::client_bound().presenting(12);
     let (decision, written) = scene.outcome();
-    assert_eq!(
-        decision,
-        Decision::Healed {
-            next: Generation(13)
-        }
-    );
+    assert_eq!(decision, Decision::Healed { next: Generation(13) });
     let written = written.unwrap();
     assert_eq!(written.generation, Generation(13));
     assert_eq!((written.rotated_at, written.last_event), (scene.now, scene.now));
@@ -1169,17 +971,8 @@ fn a_replay_writes_its_gravity_its_count_and_its_time_and_nothing_else() {
     assert_eq!(decision, Decision::Replayed(Replay::Late));
     let expected = Grant {
         last_event: scene.now,
-        suspicion: Suspicion {
-            points: 0,
-            worst: Some(Replay::Late),
-        },
-        pace: Pace {
-            rotations: Window::default(),
-            replays: Window {
-                since: scene.now,
-                count: 1,
-            },
-        },
+        suspicion: Suspicion { points: 0, worst: Some(Replay::Late) },
+        pace: Pace { rotations: Window::default(), replays: Window { since: scene.now, count: 1 } },
         ..scene.state.grant
     };
     assert_eq!(written, Some(expected));
@@ -1189,11 +982,7 @@ fn a_replay_writes_its_gravity_its_count_and_its_time_and_nothing_else() {
 fn an_end_is_written_with_its_time_and_reason_and_keeps_everything_else() {
     let cases = [
         (Scene::bearer().presenting(8), Decision::Reused, Reason::Reused),
-        (
-            Scene::bearer().presenting(13),
-            Decision::Ends(Reason::StoreRecovered),
-            Reason::StoreRecovered,
-        ),
+        (Scene::bearer().presenting(13), Decision::Ends(Reason::StoreRecovered), Reason::StoreRecovered),
         (
             Scene::bearer().with(|scene| scene.attempt.risk = Risk::High),
             Decision::Ends(Reason::RiskHigh),
@@ -1201,11 +990,8 @@ fn an_end_is_written_with_its_time_and_reason_and_keeps_everything_else() {
         ),
     ];
     for (scene, decision, reason) in cases {
-        let expected = Grant {
-            life: Life::Ended { at: scene.now, reason },
-            last_event: scene.now,
-            ..scene.state.grant.clone()
-        };
+        let expected =
+            Grant { life: Life::Ended { at: scene.now, reason }, last_event: scene.now, ..scene.state.grant.clone() };
         assert_eq!(scene.outcome(), (decision, Some(expected)));
     }
 }
@@ -1214,10 +1000,7 @@ fn an_end_is_written_with_its_time_and_reason_and_keeps_everything_else() {
 fn a_bearer_that_proves_a_key_at_a_rotation_is_bound_from_the_successor_on() {
     let mut scene = Scene::bearer().proving(Some(KEY));
     assert_eq!(scene.play(10), rotated_to(11));
-    let binding = Holding::Bound {
-        key: KEY,
-        from: Generation(11),
-    };
+    let binding = Holding::Bound { key: KEY, from: Generation(11) };
     assert_eq!(scene.state.grant.holding, binding);
     assert_eq!(scene.play(10), Decision::Replayed(Replay::Proven));
     assert_eq!(scene.play(11), rotated_to(12));
@@ -1257,16 +1040,11 @@ fn a_clock_that_went_back_counts_as_the_last_event() {
     let replaying = Scene::bearer().presenting(9).at(an_hour_back);
     assert_eq!(replaying.decide(), Decision::Replayed(Replay::Burst));
 
-    let over = Scene::bearer()
-        .at(an_hour_back)
-        .with(|scene| scene.state.grant.last_event = scene.state.grant.idle.0);
+    let over = Scene::bearer().at(an_hour_back).with(|scene| scene.state.grant.last_event = scene.state.grant.idle.0);
     assert_eq!(over.decide(), Decision::Ended(Reason::ExpiredIdle));
 
     let ended = Scene::bearer().presenting(8).at(an_hour_back).outcome().1.unwrap();
-    let life = Life::Ended {
-        at: ROTATED,
-        reason: Reason::Reused,
-    };
+    let life = Life::Ended { at: ROTATED, reason: Reason::Reused };
     assert_eq!((ended.life, ended.last_event), (life, ROTATED));
 }
 
@@ -1278,10 +1056,7 @@ fn raising_jumps_two_generations_behind_a_fence_with_the_new_epoch() {
         scene.state.grant.newest_used = true;
         scene.state.grant.pace.rotations.count = 5;
         scene.state.grant.pace.replays.count = 9;
-        scene.state.grant.suspicion = Suspicion {
-            points: 1,
-            worst: Some(Replay::Late),
-        };
+        scene.state.grant.suspicion = Suspicion { points: 1, worst: Some(Replay::Late) };
     });
     let raised = raise(&scene.state.grant, Epoch(4), scene.now);
     let expected = Grant {
@@ -1291,14 +1066,8 @@ fn raising_jumps_two_generations_behind_a_fence_with_the_new_epoch() {
         epoch: Epoch(4),
         rotated_at: scene.now,
         last_event: scene.now,
-        suspicion: Suspicion {
-            points: 2,
-            worst: None,
-        },
-        pace: Pace {
-            rotations: scene.state.grant.pace.rotations,
-            replays: Window::default(),
-        },
+        suspicion: Suspicion { points: 2, worst: None },
+        pace: Pace { rotations: scene.state.grant.pace.rotations, replays: Window::default() },
         ..scene.state.grant.clone()
     };
     assert_eq!(raised, Some(expected));
@@ -1333,10 +1102,7 @@ fn raising_with_a_clock_that_went_back_counts_as_the_last_event() {
 fn raising_is_impossible_near_the_end_of_counting() {
     let mut grant = Scene::bearer().state.grant;
     grant.generation = Generation(Generation::LAST.0 - 2);
-    assert_eq!(
-        raise(&grant, Epoch(4), ROTATED).map(|grant| grant.generation),
-        Some(Generation::LAST)
-    );
+    assert_eq!(raise(&grant, Epoch(4), ROTATED).map(|grant| grant.generation), Some(Generation::LAST));
     grant.generation = Generation(Generation::LAST.0 - 1);
     assert_eq!(raise(&grant, Epoch(4), ROTATED), None);
 }

@@ -39,6 +39,8 @@ pub struct Figures {
     pub foreign: u8,
     /// How long after a rotation a replay from the same address costs nothing.
     pub burst: Seconds,
+    /// Within this time a burst does not even keep the slate from being wiped: tabs that wake together.
+    pub twins: Seconds,
     /// How many networks are remembered.
     pub networks: usize,
 }
@@ -50,6 +52,7 @@ impl Figures {
         late: 1,
         foreign: 2,
         burst: LIFETIMES.burst,
+        twins: Seconds(0),
         networks: Networks::KEPT,
     };
 }
@@ -72,8 +75,8 @@ impl Protocol {
             Self::Ours(ReplayPolicy::Balanced) => "balanced (default)".to_owned(),
             Self::Ours(ReplayPolicy::Strict) => "strict".to_owned(),
             Self::Tuned(figures) => format!(
-                "limit {}, late {}, foreign {}, burst {} s, {} networks",
-                figures.limit, figures.late, figures.foreign, figures.burst.0, figures.networks
+                "limit {}, late {}, foreign {}, burst {} s, twins {} s, networks {}",
+                figures.limit, figures.late, figures.foreign, figures.burst.0, figures.twins.0, figures.networks
             ),
             Self::Grace(Some(Seconds(0))) => "no grace".to_owned(),
             Self::Grace(Some(window)) => format!("{} s window", window.0),
@@ -95,12 +98,7 @@ impl Protocol {
                 worst: None,
                 over: false,
             }),
-            Self::Grace(window) => Box::new(Grace {
-                window,
-                newest: Generation::FIRST,
-                rotated_at: now,
-                over: false,
-            }),
+            Self::Grace(window) => Box::new(Grace { window, newest: Generation::FIRST, rotated_at: now, over: false }),
         }
     }
 }
@@ -114,11 +112,16 @@ pub trait Family {
 /// What the presenter hears.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// An access token, and the token of this generation.
-    Tokens(Generation),
+    /// An access token and a refresh token.
+    Tokens {
+        /// The generation of the refresh token.
+        newest: Generation,
+        /// This use rotated it. The presenter knows: only then does the reply tell the idle deadline.
+        rotated: bool,
+    },
     /// An access token only: it was a peek.
     Access {
-        /// What the idle deadline in the reply to a peek tells.
+        /// What a peeker can tell from the idle deadline in the reply; where it is left out, from that.
         rotated_at: Time,
     },
     /// Too fast: later.
@@ -195,25 +198,22 @@ impl Family for Ours {
         if self.attempt.context != *from {
             self.attempt.context = from.clone();
         }
+        let before = self.state.grant.generation;
         let decision = decide(Some(&self.state), &self.attempt, &self.policy, now);
         if let Some(next) = apply(&decision, &self.state.grant, &self.attempt, &self.policy, now) {
             self.state.grant = next;
         }
         match decision {
             Decision::Rotated { .. } | Decision::Healed { .. } | Decision::Replayed(_) | Decision::Kept if peek => {
-                Answer::Access {
-                    rotated_at: self.state.grant.rotated_at,
-                }
+                Answer::Access { rotated_at: self.state.grant.rotated_at }
             }
             Decision::Rotated { .. } | Decision::Healed { .. } | Decision::Replayed(_) | Decision::Kept => {
-                Answer::Tokens(self.state.grant.generation)
+                Answer::Tokens { newest: self.state.grant.generation, rotated: self.state.grant.generation != before }
             }
             Decision::Limited { .. } => Answer::Wait,
-            Decision::Unknown
-            | Decision::Refused(_)
-            | Decision::Ended(_)
-            | Decision::Ends(_)
-            | Decision::Reused => Answer::Over,
+            Decision::Unknown | Decision::Refused(_) | Decision::Ended(_) | Decision::Ends(_) | Decision::Reused => {
+                Answer::Over
+            }
         }
     }
 }
@@ -234,7 +234,8 @@ impl Family for Grace {
             Some(Seconds(0)) => false,
             Some(window) => now <= self.rotated_at.plus(window),
         };
-        match self.newest.0.saturating_sub(shown.0) {
+        let behind = self.newest.0.saturating_sub(shown.0);
+        match behind {
             _ if self.over => return Answer::Over,
             0 if peek => {}
             0 => {
@@ -248,11 +249,9 @@ impl Family for Grace {
             }
         }
         if peek {
-            Answer::Access {
-                rotated_at: self.rotated_at,
-            }
+            Answer::Access { rotated_at: self.rotated_at }
         } else {
-            Answer::Tokens(self.newest)
+            Answer::Tokens { newest: self.newest, rotated: behind == 0 }
         }
     }
 }
@@ -284,26 +283,30 @@ impl Tuned {
         }
     }
 
-    /// Rows 18 to 21: what a replay weighs, `None` where it is theft.
-    fn weigh(&self, from: &Context, now: Time) -> Option<u8> {
+    /// Rows 18 to 21: the worst replay of this generation with this one, `None` where it is theft.
+    fn replayed(&self, from: &Context, now: Time) -> Option<Option<u8>> {
         let same_place = from.is_like(&self.context) && from.address == self.context.address;
+        if same_place && now < self.rotated_at.plus(self.figures.twins) {
+            return Some(self.worst);
+        }
         if same_place && now <= self.rotated_at.plus(self.figures.burst) {
-            return Some(0);
+            return Some(self.worst.max(Some(0)));
         }
         let known = from.user_agent == self.context.user_agent && self.networks.contains(&from.network);
         let weight = if known { self.figures.late } else { self.figures.foreign };
-        (self.points.saturating_add(weight) < self.figures.limit).then_some(weight)
+        (self.points.saturating_add(weight) < self.figures.limit).then_some(self.worst.max(Some(weight)))
     }
 }
 
 impl Family for Tuned {
     fn present(&mut self, shown: Generation, from: &Context, peek: bool, now: Time) -> Answer {
-        match self.newest.0.saturating_sub(shown.0) {
+        let behind = self.newest.0.saturating_sub(shown.0);
+        match behind {
             _ if self.over => return Answer::Over,
             0 if peek => {}
             0 => self.rotate(from, now),
-            1 => match self.weigh(from, now) {
-                Some(weight) => self.worst = self.worst.max(Some(weight)),
+            1 => match self.replayed(from, now) {
+                Some(worst) => self.worst = worst,
                 None => {
                     self.over = true;
                     return Answer::Over;
@@ -315,11 +318,9 @@ impl Family for Tuned {
             }
         }
         if peek {
-            Answer::Access {
-                rotated_at: self.rotated_at,
-            }
+            Answer::Access { rotated_at: self.rotated_at }
         } else {
-            Answer::Tokens(self.newest)
+            Answer::Tokens { newest: self.newest, rotated: behind == 0 }
         }
     }
 }

@@ -44,8 +44,8 @@ pub enum Tactic {
     InStep,
     /// Does not know, and aims at the middle of the time in which the victim is due, corrected by whether it came first.
     InStepBlind,
-    /// Peeks every 5 seconds with the token it holds; a peek's idle deadline tells when the victim has rotated, and then it
-    /// renews within the burst window.
+    /// Peeks every 5 seconds with the token it holds. The reply's idle deadline, or its absence, tells when the victim has
+    /// rotated, and then it renews within the burst window.
     InStepWatching,
     /// Uses the copy a day later.
     Delayed,
@@ -90,8 +90,8 @@ impl Thief {
         let tactic = match self.tactic {
             Tactic::AtOnce => "at once",
             Tactic::InStep => "in step",
-            Tactic::InStepBlind => "in step, blind",
-            Tactic::InStepWatching => "in step, peeking",
+            Tactic::InStepBlind => "blind",
+            Tactic::InStepWatching => "peeking",
             Tactic::Delayed => "a day later",
             Tactic::PeeksOnCopy => "peeks on a copy",
             Tactic::TakesEach => return "malware, rotates each".to_owned(),
@@ -163,11 +163,7 @@ impl Hunt {
 pub fn hunt(protocol: &Protocol, thief: Thief, hours: VictimHours, thefts: u32, seed: u64) -> Hunt {
     let stream = (thief.place as u64) << 8 | thief.tactic as u64;
     let mut chance = Chance::new(seed, 1000 + stream);
-    let mut hunt = Hunt {
-        tokens: Vec::new(),
-        minutes: Vec::new(),
-        by_victim: 0,
-    };
+    let mut hunt = Hunt { tokens: Vec::new(), minutes: Vec::new(), by_victim: 0 };
     for _ in 0..thefts {
         let mut chase = Chase::begin(protocol, thief, hours, &mut chance);
         let found = chase.run();
@@ -198,15 +194,16 @@ struct Chase<'a> {
     victim: Context,
     victim_holds: Generation,
     victim_next: Time,
+    victim_renewed: Time,
 
     thief: Thief,
     thief_at: Context,
     thief_holds: Generation,
-    /// `None` while it waits for the victim.
+    /// `None` while it waits for the victim, and before the theft.
     thief_next: Option<Time>,
-    /// When the blind thief believes that the victim last renewed.
+    /// When a blind thief believes that the victim last renewed.
     believed: Time,
-    /// The rotation that the watching thief knows of.
+    /// The rotation that a watching thief knows of.
     known_rotation: Time,
     last_token: Option<Time>,
     tokens: u32,
@@ -215,7 +212,7 @@ struct Chase<'a> {
 impl<'a> Chase<'a> {
     /// A sign-in, some honest renewals, and the theft.
     fn begin(protocol: &Protocol, thief: Thief, hours: VictimHours, chance: &'a mut Chance) -> Self {
-        let now = Time::from_millis(0);
+        let now = after(Time::from_millis(0), Span::hours(9));
         let victim = context(BROWSER, HOME, 1);
         let mut chase = Self {
             family: protocol.issue(&victim, now),
@@ -223,6 +220,7 @@ impl<'a> Chase<'a> {
             stolen_at: now,
             victim_holds: Generation::FIRST,
             victim_next: after(now, refresh_in(chance)),
+            victim_renewed: now,
             thief,
             thief_at: thief.context(),
             thief_holds: Generation::FIRST,
@@ -235,11 +233,12 @@ impl<'a> Chase<'a> {
             chance,
         };
         for _ in 0..3 + chase.chance.below(20) {
-            // An honest start: nothing can end here but by a protocol without any grace, and then the theft begins early.
-            if chase.victim_acts().is_some() {
-                chase.family = protocol.issue(&chase.victim, chase.victim_next);
+            if let Some(at) = chase.victim_acts() {
+                // A protocol without any grace has signed its owner out; the theft is of the next session.
+                chase.family = protocol.issue(&chase.victim, at);
                 chase.victim_holds = Generation::FIRST;
-                break;
+                chase.victim_renewed = at;
+                chase.victim_next = hours.open(after(at, refresh_in(chase.chance)));
             }
         }
         chase.steal();
@@ -247,22 +246,24 @@ impl<'a> Chase<'a> {
     }
 
     fn steal(&mut self) {
-        // `victim_next` is still the time of an act to come, so the last one lies before it; the copy is made right after.
-        let renewed = self.believed;
-        self.stolen_at = after(renewed, Span::seconds(1));
         self.thief_holds = self.victim_holds;
-        self.known_rotation = renewed;
-        self.thief_next = match self.thief.tactic {
-            Tactic::AtOnce => Some(after(
-                self.stolen_at,
-                self.chance.between(Span::seconds(1), Span::seconds(450)),
-            )),
-            Tactic::InStep => None,
-            Tactic::InStepBlind => Some(self.next_guess()),
-            Tactic::InStepWatching | Tactic::PeeksOnCopy => Some(after(self.stolen_at, Span::seconds(5))),
-            Tactic::Delayed => Some(after(self.stolen_at, Span::hours(24))),
-            Tactic::TakesEach | Tactic::PeeksOnEach => Some(after(self.stolen_at, Span::seconds(2))),
+        self.believed = self.victim_renewed;
+        self.known_rotation = self.victim_renewed;
+        // The copy is made right after a renewal, but for the thief who comes by at any time.
+        let lag = match self.thief.tactic {
+            Tactic::AtOnce => self.chance.between(Span::seconds(1), Span::seconds(470)),
+            _ => Span::seconds(1),
         };
+        self.stolen_at = after(self.victim_renewed, lag);
+        let first = match self.thief.tactic {
+            Tactic::InStep => None,
+            Tactic::InStepBlind => Some(self.guess()),
+            Tactic::Delayed => Some(after(self.stolen_at, Span::hours(24))),
+            Tactic::AtOnce | Tactic::InStepWatching | Tactic::PeeksOnCopy | Tactic::TakesEach | Tactic::PeeksOnEach => {
+                Some(self.stolen_at)
+            }
+        };
+        self.thief_next = first;
     }
 
     /// Both act in turn until the family ends, or seven days have passed: minutes after the theft, and by whom.
@@ -286,26 +287,119 @@ impl<'a> Chase<'a> {
         }
     }
 
-    /// The victim renews, until a reply comes through; the time if that ended the family.
+    /// The victim renews; the time, if that ended the family.
     fn victim_acts(&mut self) -> Option<Time> {
         let now = self.victim_next;
-        if self.family.present(self.victim_holds, &self.victim, false, now).keeps(&mut self.victim_holds, self.chance) {
-            let next = after(now, refresh_in(self.chance));
-            self.victim_next = self.hours.not_before(next);
-        } else if self.family.present(self.victim_holds, &self.victim, true, now) == Answer::Over {
-            return Some(now);
-        } else {
-            self.victim_next = after(now, Span::seconds(3));
+        match self.family.present(self.victim_holds, &self.victim, false, now) {
+            Answer::Over => return Some(now),
+            Answer::Tokens { newest, .. } if !self.chance.happens(REPLY_LOST) => {
+                self.victim_holds = newest;
+                self.victim_renewed = now;
+                self.victim_next = self.hours.open(after(now, refresh_in(self.chance)));
+                self.thief_hears_of_it(now);
+            }
+            Answer::Tokens { .. } | Answer::Access { .. } | Answer::Wait => {
+                self.victim_next = after(now, Span::seconds(3));
+            }
         }
         None
     }
 
+    /// What some thieves know: that the victim has renewed, or even what it was given.
+    fn thief_hears_of_it(&mut self, now: Time) {
+        match self.thief.tactic {
+            Tactic::InStep => {
+                self.thief_next = Some(after(now, self.chance.between(Span::seconds(1), Span::seconds(13))));
+            }
+            Tactic::TakesEach => {
+                self.thief_holds = self.victim_holds;
+                self.thief_next = Some(after(now, self.chance.between(Span::seconds(1), Span::seconds(5))));
+            }
+            Tactic::PeeksOnEach => self.thief_holds = self.victim_holds,
+            Tactic::AtOnce | Tactic::InStepBlind | Tactic::InStepWatching | Tactic::Delayed | Tactic::PeeksOnCopy => {}
+        }
+    }
+
+    /// The thief does what its tactic says; the time, if that ended the family.
     fn thief_acts(&mut self, now: Time) -> Option<Time> {
-        let _ = now;
+        let peek = match self.thief.tactic {
+            Tactic::InStepWatching | Tactic::PeeksOnCopy | Tactic::PeeksOnEach => true,
+            Tactic::AtOnce | Tactic::InStep | Tactic::InStepBlind | Tactic::Delayed | Tactic::TakesEach => false,
+        };
+        let mut answer = self.family.present(self.thief_holds, &self.thief_at, peek, now);
+        if let (Tactic::InStepWatching, Answer::Access { rotated_at }) = (self.thief.tactic, answer)
+            && rotated_at != self.known_rotation
+        {
+            self.known_rotation = rotated_at;
+            answer = self.family.present(self.thief_holds, &self.thief_at, false, now);
+        }
+        match answer {
+            Answer::Over => return Some(now),
+            Answer::Tokens { newest, rotated } => {
+                self.thief_holds = newest;
+                self.gets_a_token(now);
+                self.believe(now, rotated);
+            }
+            Answer::Access { .. } => {
+                if self.last_token.is_none_or(|last| now >= after(last, Span::seconds(480))) {
+                    self.gets_a_token(now);
+                }
+            }
+            Answer::Wait => {}
+        }
+        let next = match self.thief.tactic {
+            Tactic::InStep | Tactic::TakesEach => None,
+            Tactic::InStepBlind => Some(self.guess()),
+            Tactic::InStepWatching => Some(after(now, Span::seconds(5))),
+            Tactic::AtOnce | Tactic::Delayed | Tactic::PeeksOnCopy | Tactic::PeeksOnEach => {
+                Some(after(now, refresh_in(self.chance)))
+            }
+        };
+        self.thief_next = next;
         None
     }
 
-    fn next_guess(&mut self) -> Time {
-        self.believed
+    fn gets_a_token(&mut self, now: Time) {
+        self.tokens += 1;
+        self.last_token = Some(now);
+    }
+
+    /// A reply says whether it was a rotation (it tells a deadline) or a replay. So a thief knows whether it came first, and
+    /// puts the victim's own renewal in the middle of the time that is left for it.
+    fn believe(&mut self, now: Time, came_first: bool) {
+        let middle = |a: Time, b: Time| Time::from_millis(i64::midpoint(a.millis(), b.millis()));
+        self.believed = if came_first {
+            middle(now, after(self.believed, Span::seconds(720)))
+        } else {
+            middle(after(self.believed, Span::seconds(480)), now)
+        };
+    }
+
+    /// The middle of the time in which the victim is due, as well as a program on another machine can hit it.
+    fn guess(&mut self) -> Time {
+        after(self.believed, self.chance.between(Span::seconds(598), Span::seconds(602)))
     }
 }
+
+impl VictimHours {
+    /// The first time from `next` on at which the victim is there.
+    fn open(self, next: Time) -> Time {
+        const DAY: i64 = Span::hours(24).0;
+        match self {
+            Self::Always => next,
+            Self::Office => {
+                let into_the_day = next.millis().rem_euclid(DAY);
+                if into_the_day < Span::hours(9).0 {
+                    after(next, Span::millis(Span::hours(9).0 - into_the_day))
+                } else if into_the_day < Span::hours(17).0 {
+                    next
+                } else {
+                    after(next, Span::millis(Span::hours(24 + 9).0 - into_the_day))
+                }
+            }
+        }
+    }
+}
+
+/// The victim's line at home.
+const REPLY_LOST: f64 = 0.0006;

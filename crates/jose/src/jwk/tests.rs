@@ -77,22 +77,13 @@ fn bad_keys_are_refused_each_with_its_error() {
         (with(r#","x":"AQ""#), Error::JwkInvalid),
         (with(r#","kid":"a","\u006bid":"b""#), Error::JwkInvalid),
         (off_curve, Error::PointInvalid),
-        (
-            format!(r#"{{"kty":"EC","crv":"P-256","x":"{zero}","y":"{zero}"}}"#),
-            Error::PointInvalid,
-        ),
+        (format!(r#"{{"kty":"EC","crv":"P-256","x":"{zero}","y":"{zero}"}}"#), Error::PointInvalid),
         // A coordinate with padding, one too short, one too long, and a tail that is not canonical.
         (with("").replace(Y, &format!("{Y}=")), Error::JwkInvalid),
         (with("").replace(X, "AQ"), Error::JwkInvalid),
         (with("").replace(X, &format!("AAAA{X}")), Error::JwkInvalid),
-        (
-            with("").replace(X, "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEV"),
-            Error::JwkInvalid,
-        ),
-        (
-            with(&format!(r#","pad":"{}""#, "x".repeat(crate::MAX_JWKS_BYTES))),
-            Error::JwksTooLarge,
-        ),
+        (with("").replace(X, "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEV"), Error::JwkInvalid),
+        (with(&format!(r#","pad":"{}""#, "x".repeat(crate::MAX_JWKS_BYTES))), Error::JwksTooLarge),
     ];
     for (text, error) in cases {
         assert_eq!(Jwk::parse(text.as_bytes()).unwrap_err(), error, "{text:.200}");

@@ -14,21 +14,13 @@ fn unusable_keys_are_skipped_and_the_set_stays_good() {
     assert_eq!(jwks.keys().len(), 1);
     assert_eq!(jwks.unusable(), 6);
     assert!(jwks.candidates(good.kid(), Algorithm::Es256).is_ok());
-    assert_eq!(
-        jwks.candidates(Some("r"), Algorithm::Es256).err(),
-        Some(Error::KeyUnusable)
-    );
-    assert_eq!(
-        jwks.candidates(Some("?"), Algorithm::Es256).err(),
-        Some(Error::KeyUnknown)
-    );
+    assert_eq!(jwks.candidates(Some("r"), Algorithm::Es256).err(), Some(Error::KeyUnusable));
+    assert_eq!(jwks.candidates(Some("?"), Algorithm::Es256).err(), Some(Error::KeyUnknown));
 }
 
 #[test]
 fn printing_and_parsing_agree() {
-    let keys = (0..3)
-        .map(|_| SigningKey::generate(Algorithm::Es256).unwrap().public())
-        .collect();
+    let keys = (0..3).map(|_| SigningKey::generate(Algorithm::Es256).unwrap().public()).collect();
     let jwks = Jwks::from_keys(keys);
     let again = Jwks::parse(jwks.to_json().as_bytes()).unwrap();
     assert_eq!(jwks.to_json(), again.to_json());

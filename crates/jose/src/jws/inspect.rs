@@ -26,9 +26,5 @@ pub fn danger_unverified(token: &str) -> Result<Unverified, Error> {
     let header = Header::parse(&header_json)?;
     let payload = base64url::decode(parts.payload)?;
     base64url::decode(parts.signature)?;
-    Ok(Unverified {
-        header,
-        header_json,
-        payload,
-    })
+    Ok(Unverified { header, header_json, payload })
 }

@@ -34,11 +34,6 @@ impl<'a> Parts<'a> {
         }
         let (signing_input, signature) = token.rsplit_once('.').ok_or(Error::TokenMalformed)?;
         let (header, payload) = signing_input.split_once('.').ok_or(Error::TokenMalformed)?;
-        Ok(Parts {
-            header,
-            payload,
-            signature,
-            signing_input,
-        })
+        Ok(Parts { header, payload, signature, signing_input })
     }
 }

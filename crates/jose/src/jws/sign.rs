@@ -25,11 +25,7 @@ impl Signer {
         // RFC 8725 §3.11: every token says what kind it is.
         let header = json!({ "alg": key.algorithm().as_str(), "kid": key.kid(), "typ": typ });
         let prefix = base64url::encode(header.to_string().as_bytes()) + ".";
-        Signer {
-            pair: Arc::clone(key.pair()),
-            kid: key.kid().into(),
-            prefix: prefix.into(),
-        }
+        Signer { pair: Arc::clone(key.pair()), kid: key.kid().into(), prefix: prefix.into() }
     }
 
     /// The compact token of `payload`, in one allocation.
@@ -75,9 +71,6 @@ impl Signer {
 
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signer")
-            .field("algorithm", &self.algorithm())
-            .field("kid", &self.kid)
-            .finish_non_exhaustive()
+        f.debug_struct("Signer").field("algorithm", &self.algorithm()).field("kid", &self.kid).finish_non_exhaustive()
     }
 }

@@ -33,10 +33,7 @@ const A3_TOKEN: &str = concat!(
 fn rfc_7515_a3() {
     let keys = Jwks::from_keys(vec![Jwk::parse(A3_KEY.as_bytes()).unwrap()]);
     let verified = verify(A3_TOKEN, &keys, ES256).unwrap();
-    assert_eq!(
-        verified.payload,
-        b"{\"iss\":\"joe\",\r\n \"exp\":1300819380,\r\n \"http://example.com/is_root\":true}"
-    );
+    assert_eq!(verified.payload, b"{\"iss\":\"joe\",\r\n \"exp\":1300819380,\r\n \"http://example.com/is_root\":true}");
     assert_eq!(verified.algorithm, Algorithm::Es256);
     assert_eq!(verified.header.typ, None);
     assert_eq!(verified.kid, None);
@@ -45,10 +42,8 @@ fn rfc_7515_a3() {
 /// RFC 7520 has no ES256 token; every one of its tokens is refused with the error that says why.
 #[test]
 fn rfc_7520_tokens_are_refused_clearly() {
-    let folder = std::env::var_os("REGRANT_VECTORS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("REGRANT_VECTORS")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"), PathBuf::from);
     let mut tokens = 0;
     for (part, expected) in [("jws", Error::AlgorithmUnknown), ("jwe", Error::TokenEncrypted)] {
         let Ok(entries) = std::fs::read_dir(folder.join("rfc7520").join(part)) else {
@@ -63,11 +58,7 @@ fn rfc_7520_tokens_are_refused_clearly() {
             }
             if vector["output"]["json"].is_object() {
                 let token = vector["output"]["json"].to_string();
-                assert_eq!(
-                    verify(&token, &KEYS, ES256).unwrap_err(),
-                    Error::JsonSerialization,
-                    "{path:?}"
-                );
+                assert_eq!(verify(&token, &KEYS, ES256).unwrap_err(), Error::JsonSerialization, "{path:?}");
             }
             let key = &vector["input"]["key"];
             if let Ok(key) = Jwk::parse(key.to_string().as_bytes()) {
@@ -138,10 +129,7 @@ fn bad_tokens_are_refused_each_with_its_code() {
     let mut table: Vec<(String, &str)> = vec![
         (String::new(), "token_empty"),
         ("a".repeat(MAX_TOKEN_BYTES + 1), "token_too_long"),
-        (
-            format!(r#"{{"payload":"","signature":"{signature}"}}"#),
-            "json_serialization",
-        ),
+        (format!(r#"{{"payload":"","signature":"{signature}"}}"#), "json_serialization"),
         ("a.b.c.d.e".into(), "token_encrypted"),
         ("a".into(), "token_malformed"),
         (input.into(), "token_malformed"),
@@ -188,10 +176,7 @@ fn bad_tokens_are_refused_each_with_its_code() {
     ] {
         table.push((signed(header), code));
     }
-    let not_utf8 = format!(
-        "{}.e30.{zero}",
-        base64url::encode(b"{\"alg\":\"ES256\",\"x\":\"\xff\"}")
-    );
+    let not_utf8 = format!("{}.e30.{zero}", base64url::encode(b"{\"alg\":\"ES256\",\"x\":\"\xff\"}"));
     table.push((not_utf8, "header_invalid"));
     table.push((signed(&format!("\u{feff}{}", r#"{"alg":"ES256"}"#)), "header_invalid"));
     let deep = format!(r#"{{"alg":"ES256","x":{}{}}}"#, "[".repeat(5_000), "]".repeat(5_000));
@@ -204,10 +189,7 @@ fn bad_tokens_are_refused_each_with_its_code() {
     }
     assert_eq!(verify(&good, &KEYS, &[]).unwrap_err(), Error::AlgorithmRefused);
     assert_eq!(verify(&good, &Jwks::default(), ES256).unwrap_err(), Error::KeyUnknown);
-    assert_eq!(
-        verify(&signed(r#"{"alg":"ES256"}"#), &Jwks::default(), ES256).unwrap_err(),
-        Error::KeyUnusable
-    );
+    assert_eq!(verify(&signed(r#"{"alg":"ES256"}"#), &Jwks::default(), ES256).unwrap_err(), Error::KeyUnusable);
 }
 
 #[test]

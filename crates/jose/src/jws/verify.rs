@@ -44,12 +44,7 @@ pub fn verify(token: &str, keys: &Jwks, accept: &[Algorithm]) -> Result<Verified
     let payload = base64url::decode(parts.payload)?;
 
     let key = signing_key(candidates, parts.signing_input.as_bytes(), &signature)?;
-    Ok(Verified {
-        kid: key.kid().map(str::to_owned),
-        header,
-        payload,
-        algorithm,
-    })
+    Ok(Verified { kid: key.kid().map(str::to_owned), header, payload, algorithm })
 }
 
 /// The key whose signature this is.
@@ -76,9 +71,5 @@ fn accepted_algorithm(name: &str, accept: &[Algorithm]) -> Result<Algorithm, Err
     }
     let algorithm = Algorithm::from_name(name).ok_or(Error::AlgorithmUnknown)?;
     // RFC 8725 §3.1: the caller's list decides, not the token.
-    if accept.contains(&algorithm) {
-        Ok(algorithm)
-    } else {
-        Err(Error::AlgorithmRefused)
-    }
+    if accept.contains(&algorithm) { Ok(algorithm) } else { Err(Error::AlgorithmRefused) }
 }

@@ -48,11 +48,7 @@ fn check_issuer(claims: &Claims, rules: &Rules<'_>) -> Result<(), Error> {
     };
     // RFC 8725 §3.8, RFC 9068 §4: exactly the issuer whose keys were used.
     let issuer = claims.issuer().ok_or(Error::ClaimMissing("iss"))?;
-    if issuer == expected {
-        Ok(())
-    } else {
-        Err(Error::IssuerWrong)
-    }
+    if issuer == expected { Ok(()) } else { Err(Error::IssuerWrong) }
 }
 
 fn check_audience(claims: &Claims, rules: &Rules<'_>) -> Result<(), Error> {
@@ -63,11 +59,7 @@ fn check_audience(claims: &Claims, rules: &Rules<'_>) -> Result<(), Error> {
     if !claims.members().contains_key("aud") {
         return Err(Error::ClaimMissing("aud"));
     }
-    if claims.audience().any(|audience| audience == expected) {
-        Ok(())
-    } else {
-        Err(Error::AudienceWrong)
-    }
+    if claims.audience().any(|audience| audience == expected) { Ok(()) } else { Err(Error::AudienceWrong) }
 }
 
 /// In `i128`, so that no date, leeway or clock can overflow.

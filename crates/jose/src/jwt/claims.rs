@@ -29,12 +29,7 @@ impl Claims {
         if !members.get("aud").is_none_or(is_audience) {
             return Err(Error::ClaimInvalid("aud"));
         }
-        Ok(Claims {
-            exp: date(&members, "exp")?,
-            nbf: date(&members, "nbf")?,
-            iat: date(&members, "iat")?,
-            members,
-        })
+        Ok(Claims { exp: date(&members, "exp")?, nbf: date(&members, "nbf")?, iat: date(&members, "iat")?, members })
     }
 
     /// Every claim, by name.
@@ -124,9 +119,7 @@ fn is_audience(value: &Value) -> bool {
 fn date(members: &Map<String, Value>, name: &'static str) -> Result<Option<NumericDate>, Error> {
     match members.get(name) {
         None => Ok(None),
-        Some(Value::Number(number)) => NumericDate::from_number(number)
-            .map(Some)
-            .ok_or(Error::ClaimInvalid(name)),
+        Some(Value::Number(number)) => NumericDate::from_number(number).map(Some).ok_or(Error::ClaimInvalid(name)),
         Some(_) => Err(Error::ClaimInvalid(name)),
     }
 }

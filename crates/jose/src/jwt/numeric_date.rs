@@ -14,17 +14,11 @@ impl NumericDate {
     #[must_use]
     pub fn from_number(number: &Number) -> Option<NumericDate> {
         if let Some(whole) = number.as_i128() {
-            return Some(NumericDate {
-                floor: whole,
-                ceil: whole,
-            });
+            return Some(NumericDate { floor: whole, ceil: whole });
         }
         let seconds = number.as_f64().filter(|seconds| seconds.is_finite())?;
         // Casts from f64 saturate, so 1e300 becomes a very late date and not an early one.
-        Some(NumericDate {
-            floor: seconds.floor() as i128,
-            ceil: seconds.ceil() as i128,
-        })
+        Some(NumericDate { floor: seconds.floor() as i128, ceil: seconds.ceil() as i128 })
     }
 
     /// The last whole second at or before this date, held within `i64`.

@@ -65,36 +65,24 @@ impl<'a> Rules<'a> {
     /// These rules, for tokens of this issuer only.
     #[must_use]
     pub const fn issuer(self, issuer: &'a str) -> Rules<'a> {
-        Rules {
-            issuer: Expect::Exactly(issuer),
-            ..self
-        }
+        Rules { issuer: Expect::Exactly(issuer), ..self }
     }
 
     /// These rules, for tokens meant for this audience only (alone or among others).
     #[must_use]
     pub const fn audience(self, audience: &'a str) -> Rules<'a> {
-        Rules {
-            audience: Expect::Exactly(audience),
-            ..self
-        }
+        Rules { audience: Expect::Exactly(audience), ..self }
     }
 
     /// These rules, whoever the audience is. For an issuer that reads its own tokens.
     #[must_use]
     pub const fn any_audience(self) -> Rules<'a> {
-        Rules {
-            audience: Expect::Anything,
-            ..self
-        }
+        Rules { audience: Expect::Anything, ..self }
     }
 
     /// These rules, with clocks allowed to disagree by so many seconds.
     #[must_use]
     pub const fn leeway(self, seconds: u32) -> Rules<'a> {
-        Rules {
-            leeway_seconds: seconds,
-            ..self
-        }
+        Rules { leeway_seconds: seconds, ..self }
     }
 }

@@ -72,9 +72,9 @@ pub(crate) fn run(
     let outcome = match command {
         JwtCommand::Inspect => inspect(stdin, json),
         JwtCommand::Verify(args) => verify(args, stdin, now_seconds),
-        JwtCommand::Decrypt(DecryptArgs { jwks: _, raw: _ }) => Err(Refusal::usage(
-            "decrypting is not built yet; only signed tokens can be verified",
-        )),
+        JwtCommand::Decrypt(DecryptArgs { jwks: _, raw: _ }) => {
+            Err(Refusal::usage("decrypting is not built yet; only signed tokens can be verified"))
+        }
     };
     let written = outcome.and_then(|text| {
         out.write_all(&text)
@@ -94,22 +94,13 @@ pub(crate) fn run(
 fn inspect(stdin: &mut dyn Read, json: bool) -> Result<Vec<u8>, Refusal> {
     let token = read_token(stdin)?;
     let unverified = jws::danger_unverified(&token)?;
-    Ok(if json {
-        inspect_for_machines(&unverified)?
-    } else {
-        inspect_for_people(&unverified)
-    }
-    .into_bytes())
+    Ok(if json { inspect_for_machines(&unverified)? } else { inspect_for_people(&unverified) }.into_bytes())
 }
 
 fn verify(args: &VerifyArgs, stdin: &mut dyn Read, now_seconds: i64) -> Result<Vec<u8>, Refusal> {
     let asked = asked_algorithms(&args.algorithms)?;
     let keys = read_jwks(&args.jwks)?;
-    let (keys, accept) = if asked.is_empty() {
-        keys_that_decide(&keys)
-    } else {
-        (keys, asked)
-    };
+    let (keys, accept) = if asked.is_empty() { keys_that_decide(&keys) } else { (keys, asked) };
     let token = read_token(stdin)?;
     if keys.keys().is_empty() {
         return Err(regrant_jose::Error::KeyUnusable.into());
@@ -136,11 +127,8 @@ fn verify(args: &VerifyArgs, stdin: &mut dyn Read, now_seconds: i64) -> Result<V
 /// one is used only if its type leaves one choice). Each of these keys serves its one algorithm alone, so the list of all of
 /// them accepts no more than that.
 fn keys_that_decide(keys: &Jwks) -> (Jwks, Vec<Algorithm>) {
-    let (keys, algorithms) = keys
-        .keys()
-        .iter()
-        .filter_map(|key| Some((key.clone(), key.only_algorithm()?)))
-        .unzip::<_, _, Vec<_>, Vec<_>>();
+    let (keys, algorithms) =
+        keys.keys().iter().filter_map(|key| Some((key.clone(), key.only_algorithm()?))).unzip::<_, _, Vec<_>, Vec<_>>();
     (Jwks::from_keys(keys), algorithms)
 }
 
@@ -150,11 +138,7 @@ fn asked_algorithms(names: &[String]) -> Result<Vec<Algorithm>, Refusal> {
         .map(|name| {
             Algorithm::from_name(name).ok_or_else(|| {
                 let known: Vec<_> = Algorithm::ALL.iter().map(|algorithm| algorithm.as_str()).collect();
-                Refusal::usage(format!(
-                    "--alg {}: not supported; known: {}",
-                    name.escape_debug(),
-                    known.join(", ")
-                ))
+                Refusal::usage(format!("--alg {}: not supported; known: {}", name.escape_debug(), known.join(", ")))
             })
         })
         .collect()
@@ -228,17 +212,10 @@ fn inspect_for_machines(token: &Unverified) -> Result<String, Refusal> {
         Bytes(()),
     }
 
-    let header = std::str::from_utf8(&token.header_json)
-        .ok()
-        .and_then(|text| serde_json::from_str(text).ok());
-    let payload = std::str::from_utf8(&token.payload).map_or(Payload::Bytes(()), |text| {
-        serde_json::from_str(text).map_or(Payload::Text(text), Payload::Json)
-    });
-    let document = Document {
-        header: header.ok_or(regrant_jose::Error::HeaderInvalid)?,
-        payload,
-        verified: false,
-    };
+    let header = std::str::from_utf8(&token.header_json).ok().and_then(|text| serde_json::from_str(text).ok());
+    let payload = std::str::from_utf8(&token.payload)
+        .map_or(Payload::Bytes(()), |text| serde_json::from_str(text).map_or(Payload::Text(text), Payload::Json));
+    let document = Document { header: header.ok_or(regrant_jose::Error::HeaderInvalid)?, payload, verified: false };
     let text = serde_json::to_string(&document).map_err(|error| Refusal::usage(error.to_string()))?;
     Ok(pretty(&text))
 }
@@ -252,9 +229,7 @@ fn json_text(bytes: &[u8]) -> Option<&str> {
 /// A claim that is a date, in UTC; `None` for what is no date or lies outside the calendar.
 fn rfc_3339(claim: &serde_json::Value) -> Option<String> {
     let date = NumericDate::from_number(claim.as_number()?)?;
-    jiff::Timestamp::from_second(date.seconds())
-        .ok()
-        .map(|time| time.to_string())
+    jiff::Timestamp::from_second(date.seconds()).ok().map(|time| time.to_string())
 }
 
 /// A refusal: one line, and how to exit.
@@ -265,19 +240,13 @@ struct Refusal {
 
 impl Refusal {
     fn usage(line: impl Into<String>) -> Refusal {
-        Refusal {
-            exit: 2,
-            line: line.into(),
-        }
+        Refusal { exit: 2, line: line.into() }
     }
 }
 
 impl From<regrant_jose::Error> for Refusal {
     fn from(error: regrant_jose::Error) -> Refusal {
-        Refusal {
-            exit: 1,
-            line: format!("{}: {error}", error.code()),
-        }
+        Refusal { exit: 1, line: format!("{}: {error}", error.code()) }
     }
 }
 
@@ -412,10 +381,9 @@ mod fetch {
                 }
                 Self::TooSlow => write!(f, "no complete answer within {} seconds", DEADLINE.as_secs()),
                 Self::Connection(error) => write!(f, "cannot connect: {error}"),
-                Self::Status(status) => write!(
-                    f,
-                    "the answer is {status}, and 200 is needed; redirects are not followed"
-                ),
+                Self::Status(status) => {
+                    write!(f, "the answer is {status}, and 200 is needed; redirects are not followed")
+                }
                 Self::Answer => f.write_str("the answer is not complete, or not HTTP that is understood"),
                 Self::TooLarge => f.write_str("the answer is too large"),
             }
@@ -452,11 +420,7 @@ mod fetch {
                 authority: authority.to_owned(),
                 host: host.to_owned(),
                 port,
-                path: if path.starts_with('/') {
-                    path.to_owned()
-                } else {
-                    format!("/{path}")
-                },
+                path: if path.starts_with('/') { path.to_owned() } else { format!("/{path}") },
             })
         }
 
@@ -473,10 +437,7 @@ mod fetch {
 
             let mut answer = Vec::new();
             let limit = cap.saturating_add(MAX_HEAD_BYTES);
-            stream
-                .take(u64::try_from(limit).unwrap_or(u64::MAX))
-                .read_to_end(&mut answer)
-                .map_err(connection)?;
+            stream.take(u64::try_from(limit).unwrap_or(u64::MAX)).read_to_end(&mut answer).map_err(connection)?;
             body(&answer, cap)
         }
 
@@ -487,10 +448,7 @@ mod fetch {
                 .map_err(|error| FetchError::Connection(error.to_string()))?
                 .collect();
             // Checked after the name is resolved: a name can say anything.
-            if addresses
-                .iter()
-                .any(|address| !address.ip().to_canonical().is_loopback())
-            {
+            if addresses.iter().any(|address| !address.ip().to_canonical().is_loopback()) {
                 return Err(FetchError::NotLoopback);
             }
             let mut last = FetchError::Connection("the name has no address".to_owned());
@@ -531,19 +489,14 @@ mod fetch {
 
     /// The body of an HTTP/1 answer that ended with the connection.
     fn body(answer: &[u8], cap: usize) -> Result<Vec<u8>, FetchError> {
-        let end = answer
-            .windows(4)
-            .position(|four| four == b"\r\n\r\n")
-            .ok_or(FetchError::Answer)?;
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or(FetchError::Answer)?;
         let (head, rest) = answer.split_at(end);
         let body = rest.get(4..).unwrap_or_default();
         let head = std::str::from_utf8(head).map_err(|_| FetchError::Answer)?;
 
         let (status, fields) = head.split_once("\r\n").unwrap_or((head, ""));
-        let status = status
-            .strip_prefix("HTTP/1.")
-            .and_then(|status| status.split(' ').nth(1))
-            .and_then(|s| s.parse().ok());
+        let status =
+            status.strip_prefix("HTTP/1.").and_then(|status| status.split(' ').nth(1)).and_then(|s| s.parse().ok());
         match status {
             Some(200) => {}
             Some(other) => return Err(FetchError::Status(other)),

@@ -10,11 +10,7 @@ use rusqlite::{Connection, params};
 use super::{fault::Fault, row::Columns};
 
 pub(super) fn insert(db: &Connection, event: &Event) -> Result<(), Fault> {
-    let data = if event.data.is_empty() {
-        None
-    } else {
-        Some(serde_json::to_string(&event.data)?)
-    };
+    let data = if event.data.is_empty() { None } else { Some(serde_json::to_string(&event.data)?) };
     db.prepare_cached(
         "INSERT INTO events (id, at, kind, actor, user_id, session_id, grant_id, client_id, reason, network, user_agent, \
          data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -22,10 +22,7 @@ impl Fault {
         let Self::Sql(rusqlite::Error::SqliteFailure(error, _)) = self else {
             return false;
         };
-        matches!(
-            error.extended_code,
-            ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC
-        )
+        matches!(error.extended_code, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)
     }
 }
 

@@ -29,10 +29,7 @@ pub enum OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAStore(why) => write!(
-                f,
-                "it is not a Regrant store, or it is damaged ({why}); restore a backup"
-            ),
+            Self::NotAStore(why) => write!(f, "it is not a Regrant store, or it is damaged ({why}); restore a backup"),
             Self::TooNew { found, known } => {
                 write!(
                     f,
@@ -71,9 +68,7 @@ pub(super) fn open_for_writing(file: &Path) -> Result<Connection, OpenError> {
     check_identity(&db)?;
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
-        return Err(OpenError::NotAStore(format!(
-            "its journal mode cannot be set to WAL, it stays {mode}"
-        )));
+        return Err(OpenError::NotAStore(format!("its journal mode cannot be set to WAL, it stays {mode}")));
     }
     // FULL: a commit returns when its records are on disk. Checkpoints are the writer's own work (`worker.rs`).
     db.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -65536;")?;
@@ -104,9 +99,7 @@ fn check_identity(db: &Connection) -> Result<(), OpenError> {
     let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (id, tables) {
         (APPLICATION_ID, _) | (0, 0) => Ok(()),
-        _ => Err(OpenError::NotAStore(
-            "it is a SQLite database of another program".to_owned(),
-        )),
+        _ => Err(OpenError::NotAStore("it is a SQLite database of another program".to_owned())),
     }
 }
 
@@ -120,9 +113,8 @@ fn migrate(db: &mut Connection) -> Result<(), OpenError> {
         let migration = db.transaction()?;
         migration.execute_batch(script)?;
         // Both are part of the file's header page, and so of this transaction.
-        migration.execute_batch(&format!(
-            "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version};"
-        ))?;
+        migration
+            .execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version};"))?;
         migration.commit()?;
     }
     Ok(())

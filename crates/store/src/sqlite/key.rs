@@ -30,27 +30,16 @@ pub(super) fn add_first(db: &Connection, key: &SealedKey, told: &Event) -> Resul
         return Ok(keys);
     }
     db.prepare_cached("INSERT INTO signing_keys (kid, algorithm, state, created_at, sealed) VALUES (?, ?, ?, ?, ?)")?
-        .execute(params![
-            key.kid,
-            key.algorithm,
-            key.state.as_str(),
-            key.created_at.millis(),
-            key.sealed
-        ])?;
+        .execute(params![key.kid, key.algorithm, key.state.as_str(), key.created_at.millis(), key.sealed])?;
     event::insert(db, told)?;
     all(db)
 }
 
 pub(super) fn identity(db: &Connection) -> Result<Identity, Fault> {
-    let issuer = db
-        .query_row("SELECT value FROM meta WHERE name = 'issuer'", [], |row| row.get(0))
-        .optional()?;
+    let issuer = db.query_row("SELECT value FROM meta WHERE name = 'issuer'", [], |row| row.get(0)).optional()?;
     let mut statement = db.prepare("SELECT id, check_value FROM refresh_keys ORDER BY id")?;
     let keys = statement.query_map([], |row| Ok((KeyId(row.get(0)?), row.get(1)?)))?;
-    Ok(Identity {
-        issuer,
-        refresh_keys: keys.collect::<Result<_, _>>()?,
-    })
+    Ok(Identity { issuer, refresh_keys: keys.collect::<Result<_, _>>()? })
 }
 
 pub(super) fn remember(db: &Connection, identity: &Identity) -> Result<(), Fault> {

@@ -44,12 +44,7 @@ pub(super) fn failures(db: &Connection, keys: &[FailureKey]) -> Result<Vec<Failu
     keys.iter()
         .map(|FailureKey(key)| {
             let found: Option<(i64, u32)> = statement.query_row(params![key], |row| row.try_into()).optional()?;
-            Ok(found
-                .map(|(since, count)| FailureCount {
-                    since: Time::from_millis(since),
-                    count,
-                })
-                .unwrap_or_default())
+            Ok(found.map(|(since, count)| FailureCount { since: Time::from_millis(since), count }).unwrap_or_default())
         })
         .collect()
 }
@@ -79,8 +74,11 @@ pub(super) fn password_hash(db: &Connection, user: UserId) -> Result<Option<Stri
 }
 
 pub(super) fn upgrade_password(db: &Connection, user: UserId, expected: &str, hash: &str) -> Result<(), Fault> {
-    db.prepare_cached("UPDATE passwords SET hash = ?3 WHERE user_id = ?1 AND hash = ?2")?
-        .execute(params![user.as_bytes(), expected, hash])?;
+    db.prepare_cached("UPDATE passwords SET hash = ?3 WHERE user_id = ?1 AND hash = ?2")?.execute(params![
+        user.as_bytes(),
+        expected,
+        hash
+    ])?;
     Ok(())
 }
 
@@ -103,20 +101,11 @@ pub(super) fn change_password(
     let user = grant.user;
     let replaced = db
         .prepare_cached("UPDATE passwords SET hash = ?3, changed_at = ?4 WHERE user_id = ?1 AND hash = ?2")?
-        .execute(params![
-            user.as_bytes(),
-            change.expected,
-            change.hash,
-            change.event.at.millis()
-        ])?;
+        .execute(params![user.as_bytes(), change.expected, change.hash, change.event.at.millis()])?;
     if replaced == 0 {
         return Ok(PasswordChanged::Conflict);
     }
-    let end = End {
-        at: change.event.at,
-        reason: Reason::PasswordChanged,
-        actor: Actor::User,
-    };
+    let end = End { at: change.event.at, reason: Reason::PasswordChanged, actor: Actor::User };
     session::end_of_user(db, random, user, grant.session, end)?;
     // The session's other grants and those without a session were issued before; the acting one is stamped anew.
     db.prepare_cached(
@@ -133,8 +122,7 @@ pub(super) fn change_password(
         end.at.millis(),
         end.reason.as_str()
     ])?;
-    db.prepare_cached("UPDATE users SET epoch = ?2 WHERE id = ?1")?
-        .execute(params![user.as_bytes(), grant.epoch.0])?;
+    db.prepare_cached("UPDATE users SET epoch = ?2 WHERE id = ?1")?.execute(params![user.as_bytes(), grant.epoch.0])?;
     event::insert(db, &change.event)?;
     refresh::carry_out(db, random, &verdict)?;
     Ok(PasswordChanged::Changed(verdict))

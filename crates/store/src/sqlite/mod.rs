@@ -73,9 +73,7 @@ impl SqliteStore {
     /// [`OpenError`] says what is wrong with the file and how to mend it.
     pub fn open(file: &Path, random: Arc<dyn Random>, on_lost_disk: OnLostDisk) -> Result<Self, OpenError> {
         let writer = file::open_for_writing(file)?;
-        let readers = (0..READERS)
-            .map(|_| file::open_for_reading(file))
-            .collect::<Result<Vec<_>, _>>()?;
+        let readers = (0..READERS).map(|_| file::open_for_reading(file)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             writer: Workers::writer(writer, QUEUE, on_lost_disk),
             readers: Workers::readers(readers, QUEUE),
@@ -248,11 +246,9 @@ impl Store for SqliteStore {
     }
 
     fn ready(&self) -> Answer<'_, ()> {
-        self.write(|db| {
-            Ok(db
-                .prepare_cached("SELECT 1 FROM meta LIMIT 1")?
-                .exists([])
-                .map(|_| ())?)
-        })
+        self.write(|db| Ok(db.prepare_cached("SELECT 1 FROM meta LIMIT 1")?.exists([]).map(|_| ())?))
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -39,9 +39,7 @@ pub(super) fn load(db: &Connection, id: &GrantId) -> Result<Option<Loaded>, Faul
     let grant = row::grant(&mut columns)?;
     let session_exists: bool = columns.take()?;
     let session_life = columns.life()?;
-    let auth_time = columns
-        .take::<Option<i64>>()?
-        .map_or(grant.issued_at, Time::from_millis);
+    let auth_time = columns.take::<Option<i64>>()?.map_or(grant.issued_at, Time::from_millis);
     let amr: Option<String> = columns.take()?;
     let (epoch, disabled_at): (Option<u32>, Option<i64>) = (columns.take()?, columns.take()?);
     let roles: Option<String> = columns.take()?;
@@ -58,20 +56,12 @@ pub(super) fn load(db: &Connection, id: &GrantId) -> Result<Option<Loaded>, Faul
     };
     let facts = Facts {
         auth_time,
-        amr: amr
-            .map(|amr| amr.split(' ').map(str::to_owned).collect())
-            .unwrap_or_default(),
+        amr: amr.map(|amr| amr.split(' ').map(str::to_owned).collect()).unwrap_or_default(),
         roles: split_roles(roles),
         identifier,
     };
     // Clients and consents come with the OAuth endpoints; the session API's client is Regrant itself.
-    let state = State {
-        grant,
-        session,
-        user,
-        client_exists: true,
-        consent_stands: true,
-    };
+    let state = State { grant, session, user, client_exists: true, consent_stands: true };
     Ok(Some(Loaded { state, facts }))
 }
 
@@ -90,9 +80,7 @@ pub(super) const ROLES: &str = "(SELECT group_concat(role, ' ' ORDER BY role) FR
 pub(super) const IDENTIFIER: &str = "(SELECT shown FROM identifiers WHERE user_id = u.id ORDER BY position LIMIT 1)";
 
 pub(super) fn split_roles(roles: Option<String>) -> Vec<String> {
-    roles
-        .map(|roles| roles.split(' ').map(str::to_owned).collect())
-        .unwrap_or_default()
+    roles.map(|roles| roles.split(' ').map(str::to_owned).collect()).unwrap_or_default()
 }
 
 /// Writes what a verdict says.
@@ -110,17 +98,7 @@ pub(super) fn carry_out(db: &Connection, random: &dyn Random, verdict: &Verdict)
             Life::Ended { at, .. } => at,
             Life::Alive => verdict.events.first().map_or(grant.last_event, |event| event.at),
         };
-        session::end_rows(
-            db,
-            random,
-            session,
-            grant.user,
-            End {
-                at,
-                reason,
-                actor: Actor::User,
-            },
-        )?;
+        session::end_rows(db, random, session, grant.user, End { at, reason, actor: Actor::User })?;
     }
     match &verdict.mail {
         Some(mail) => queue(db, mail),
@@ -131,14 +109,9 @@ pub(super) fn carry_out(db: &Connection, random: &dyn Random, verdict: &Verdict)
 fn queue(db: &Connection, mail: &Mail) -> Result<(), Fault> {
     let sent_lately: Option<i64> = db
         .prepare_cached("SELECT 1 FROM outbox WHERE user_id = ? AND kind = ? AND at > ? LIMIT 1")?
-        .query_row(
-            params![
-                mail.user.as_bytes(),
-                mail.kind.as_str(),
-                mail.at.minus(SAME_MAIL).millis()
-            ],
-            |row| row.get(0),
-        )
+        .query_row(params![mail.user.as_bytes(), mail.kind.as_str(), mail.at.minus(SAME_MAIL).millis()], |row| {
+            row.get(0)
+        })
         .optional()?;
     if sent_lately.is_none() {
         db.prepare_cached(

@@ -10,9 +10,7 @@ use rusqlite::{Connection, params};
 use super::{event, fault::Fault, user};
 
 pub(super) fn exists(db: &Connection, name: &str) -> Result<bool, Fault> {
-    Ok(db
-        .prepare_cached("SELECT 1 FROM roles WHERE name = ?")?
-        .exists(params![name])?)
+    Ok(db.prepare_cached("SELECT 1 FROM roles WHERE name = ?")?.exists(params![name])?)
 }
 
 pub(super) fn add(db: &Connection, name: &str, at: Time) -> Result<bool, Fault> {
@@ -30,12 +28,8 @@ pub(super) fn list(db: &Connection) -> Result<Vec<(String, u64)>, Fault> {
 }
 
 pub(super) fn remove(db: &Connection, name: &str) -> Result<bool, Fault> {
-    db.prepare_cached("DELETE FROM user_roles WHERE role = ?")?
-        .execute(params![name])?;
-    Ok(db
-        .prepare_cached("DELETE FROM roles WHERE name = ?")?
-        .execute(params![name])?
-        == 1)
+    db.prepare_cached("DELETE FROM user_roles WHERE role = ?")?.execute(params![name])?;
+    Ok(db.prepare_cached("DELETE FROM roles WHERE name = ?")?.execute(params![name])? == 1)
 }
 
 pub(super) fn set(
@@ -65,16 +59,7 @@ pub(super) fn set(
     if changed == 0 {
         return Ok(RoleChanged::Unchanged);
     }
-    let kind = if has {
-        EventKind::RoleGranted
-    } else {
-        EventKind::RoleRevoked
-    };
-    event::insert(
-        db,
-        &Event::new(kind, end.at, end.actor, random)
-            .user(user)
-            .with("role", role),
-    )?;
+    let kind = if has { EventKind::RoleGranted } else { EventKind::RoleRevoked };
+    event::insert(db, &Event::new(kind, end.at, end.actor, random).user(user).with("role", role))?;
     Ok(RoleChanged::Changed)
 }

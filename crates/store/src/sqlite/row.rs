@@ -41,13 +41,8 @@ impl<'a, 'r> Columns<'a, 'r> {
         let (at, reason): (Option<i64>, Option<String>) = (self.take()?, self.take()?);
         match (at, reason) {
             (None, None) => Ok(Life::Alive),
-            (Some(at), Some(reason)) => Ok(Life::Ended {
-                at: Time::from_millis(at),
-                reason: reason.parse()?,
-            }),
-            _ => Err(Fault::damaged(
-                "a row ended without a reason, or has a reason without an end",
-            )),
+            (Some(at), Some(reason)) => Ok(Life::Ended { at: Time::from_millis(at), reason: reason.parse()? }),
+            _ => Err(Fault::damaged("a row ended without a reason, or has a reason without an end")),
         }
     }
 
@@ -57,10 +52,7 @@ impl<'a, 'r> Columns<'a, 'r> {
             network: Network::from_bytes(self.take()?)
                 .ok_or_else(|| Fault::damaged("a network that cannot be read"))?,
             address: AddressDigest(self.take()?),
-            prefix: self
-                .take::<String>()?
-                .parse()
-                .map_err(|_| Fault::damaged("an address that cannot be read"))?,
+            prefix: self.take::<String>()?.parse().map_err(|_| Fault::damaged("an address that cannot be read"))?,
         })
     }
 }
@@ -102,10 +94,7 @@ pub(super) fn grant(columns: &mut Columns<'_, '_>) -> Result<Grant, Fault> {
         holding: match (columns.take::<String>()?.as_str(), columns.take()?, columns.take()?) {
             ("bearer", None, None) => Holding::Bearer,
             ("client", None, None) => Holding::ClientBound,
-            ("bound", Some(key), Some(from)) => Holding::Bound {
-                key: KeyThumbprint(key),
-                from: Generation(from),
-            },
+            ("bound", Some(key), Some(from)) => Holding::Bound { key: KeyThumbprint(key), from: Generation(from) },
             _ => return Err(Fault::damaged("a grant that is held in no known way")),
         },
         generation: Generation(columns.take()?),
@@ -123,14 +112,8 @@ pub(super) fn grant(columns: &mut Columns<'_, '_>) -> Result<Grant, Fault> {
             worst: columns.take::<Option<String>>()?.map(|name| name.parse()).transpose()?,
         },
         pace: Pace {
-            rotations: Window {
-                since: columns.time()?,
-                count: columns.take()?,
-            },
-            replays: Window {
-                since: columns.time()?,
-                count: columns.take()?,
-            },
+            rotations: Window { since: columns.time()?, count: columns.take()? },
+            replays: Window { since: columns.time()?, count: columns.take()? },
         },
         life: columns.life()?,
     })
@@ -212,9 +195,5 @@ pub(super) fn update_grant(db: &Connection, grant: &Grant) -> Result<(), Fault> 
             ended_at,
             end_reason,
         ])?;
-    if changed == 1 {
-        Ok(())
-    } else {
-        Err(Fault::damaged("a grant vanished in the middle of a transaction"))
-    }
+    if changed == 1 { Ok(()) } else { Err(Fault::damaged("a grant vanished in the middle of a transaction")) }
 }

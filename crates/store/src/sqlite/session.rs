@@ -26,9 +26,7 @@ pub(super) fn open(db: &Connection, random: &dyn Random, new: &NewSession) -> Re
     // The user as of now, not as of the moment when the password was checked.
     type User = (u32, Option<i64>, Option<String>, Option<String>);
     let user: Option<User> = db
-        .prepare_cached(&format!(
-            "SELECT epoch, disabled_at, {ROLES}, {IDENTIFIER} FROM users u WHERE id = ?"
-        ))?
+        .prepare_cached(&format!("SELECT epoch, disabled_at, {ROLES}, {IDENTIFIER} FROM users u WHERE id = ?"))?
         .query_row(params![session.user.as_bytes()], |row| row.try_into())
         .optional()?;
     let Some((epoch, None, roles, identifier)) = user else {
@@ -45,8 +43,7 @@ pub(super) fn open(db: &Connection, random: &dyn Random, new: &NewSession) -> Re
     insert(db, session, &grant.id)?;
     event::insert(db, &new.event)?;
     for FailureKey(key) in &new.forgive {
-        db.prepare_cached("DELETE FROM failures WHERE key = ?")?
-            .execute(params![key])?;
+        db.prepare_cached("DELETE FROM failures WHERE key = ?")?.execute(params![key])?;
     }
     let facts = Facts {
         auth_time: session.auth_time,
@@ -70,11 +67,7 @@ fn make_room(db: &Connection, random: &dyn Random, new: &NewSession) -> Result<(
         .collect::<Result<Vec<[u8; 16]>, _>>()?;
     let over = (alive.len() + 1).saturating_sub(usize::try_from(new.limit).unwrap_or(usize::MAX));
     for id in alive.into_iter().take(over) {
-        let end = End {
-            at: now,
-            reason: Reason::SessionLimit,
-            actor: Actor::System,
-        };
+        let end = End { at: now, reason: Reason::SessionLimit, actor: Actor::System };
         end_rows(db, random, SessionId::from_bytes(id), new.session.user, end)?;
     }
     Ok(())
@@ -123,22 +116,8 @@ fn record(row: &rusqlite::Row<'_>) -> Result<SessionRecord, Fault> {
     let life = columns.life()?;
     let identifier = columns.take()?;
     let grant = row::grant(&mut columns)?;
-    let session = Session {
-        id,
-        user,
-        grant: grant.public_id,
-        created_at,
-        auth_time,
-        amr,
-        device,
-        context,
-        life,
-    };
-    Ok(SessionRecord {
-        session,
-        grant,
-        identifier,
-    })
+    let session = Session { id, user, grant: grant.public_id, created_at, auth_time, amr, device, context, life };
+    Ok(SessionRecord { session, grant, identifier })
 }
 
 fn one(db: &Connection, condition: &str, parameter: &[u8; 16]) -> Result<Option<SessionRecord>, Fault> {
@@ -152,11 +131,7 @@ pub(super) fn by_id(db: &Connection, id: SessionId) -> Result<Option<SessionReco
 }
 
 pub(super) fn by_grant(db: &Connection, grant: GrantRef) -> Result<Option<SessionRecord>, Fault> {
-    one(
-        db,
-        "s.id = (SELECT session_id FROM grants WHERE public_id = ?)",
-        grant.as_bytes(),
-    )
+    one(db, "s.id = (SELECT session_id FROM grants WHERE public_id = ?)", grant.as_bytes())
 }
 
 pub(super) fn by_secret(db: &Connection, id: &GrantId) -> Result<Option<SessionRecord>, Fault> {
@@ -164,24 +139,13 @@ pub(super) fn by_secret(db: &Connection, id: &GrantId) -> Result<Option<SessionR
 }
 
 pub(super) fn list(db: &Connection, filter: SessionFilter) -> Result<Vec<SessionRecord>, Fault> {
-    let by_user = if filter.user.is_some() {
-        "s.user_id = ?1"
-    } else {
-        "?1 IS NULL"
-    };
+    let by_user = if filter.user.is_some() { "s.user_id = ?1" } else { "?1 IS NULL" };
     let living = if filter.ended { "" } else { "AND s.ended_at IS NULL" };
     // Ids sort by creation, and "before the largest id" is every one: the first page and the next are one statement.
-    let sql = format!(
-        "{} WHERE {by_user} {living} AND s.id < ?2 ORDER BY s.id DESC LIMIT ?3",
-        *SELECT
-    );
+    let sql = format!("{} WHERE {by_user} {living} AND s.id < ?2 ORDER BY s.id DESC LIMIT ?3", *SELECT);
     let before = filter.after.map_or([0xff; 16], |id| *id.as_bytes());
     let mut statement = db.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![
-        filter.user.as_ref().map(UserId::as_bytes),
-        before,
-        filter.limit
-    ])?;
+    let mut rows = statement.query(params![filter.user.as_ref().map(UserId::as_bytes), before, filter.limit])?;
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {
         records.push(record(row)?);
@@ -265,10 +229,8 @@ pub(super) fn end_rows(
     )?
     .execute(params![id.as_bytes(), at, reason, Reason::SessionEnded.as_str()])?;
     if ended == 1 {
-        let told = Event::new(EventKind::SessionEnded, end.at, end.actor, random)
-            .session(id)
-            .user(user)
-            .because(end.reason);
+        let told =
+            Event::new(EventKind::SessionEnded, end.at, end.actor, random).session(id).user(user).because(end.reason);
         event::insert(db, &told)?;
     }
     Ok(())

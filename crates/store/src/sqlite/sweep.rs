@@ -15,10 +15,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{fault::Fault, session};
 
 pub(super) fn sweep(db: &Connection, random: &dyn Random, now: Time, keep: Retention) -> Result<Swept, Fault> {
-    let mut swept = Swept {
-        expired: sessions(db, random, now, keep)?,
-        removed: 0,
-    };
+    let mut swept = Swept { expired: sessions(db, random, now, keep)?, removed: 0 };
     swept.removed += events(db, now, keep)?;
     swept.removed += rotations(db, now, keep)?;
     swept.removed += db
@@ -38,33 +35,22 @@ fn sessions(db: &Connection, random: &dyn Random, now: Time, keep: Retention) ->
          JOIN grants g ON g.id = s.grant_id WHERE s.id > ?1 ORDER BY s.id LIMIT ?2",
     )?;
     type Row = ([u8; 16], [u8; 16], Option<i64>, i64, i64);
-    let batch = statement
-        .query_map(params![after, keep.batch], |row| row.try_into())?
-        .collect::<Result<Vec<Row>, _>>()?;
+    let batch =
+        statement.query_map(params![after, keep.batch], |row| row.try_into())?.collect::<Result<Vec<Row>, _>>()?;
     let mut expired = 0;
     for (id, user, ended_at, idle, absolute) in &batch {
         let deadline = *idle.min(absolute);
         match ended_at {
             // Not at once: a clock that was wrong for a while must not end what a right one would let live.
             None if deadline <= now.minus(keep.settle).millis() => {
-                let reason = if idle < absolute {
-                    Reason::ExpiredIdle
-                } else {
-                    Reason::ExpiredAbsolute
-                };
-                let end = End {
-                    at: Time::from_millis(deadline),
-                    reason,
-                    actor: Actor::System,
-                };
+                let reason = if idle < absolute { Reason::ExpiredIdle } else { Reason::ExpiredAbsolute };
+                let end = End { at: Time::from_millis(deadline), reason, actor: Actor::System };
                 session::end_rows(db, random, SessionId::from_bytes(*id), UserId::from_bytes(*user), end)?;
                 expired += 1;
             }
             Some(at) if *at < now.minus(keep.events).millis() => {
-                db.prepare_cached("DELETE FROM grants WHERE session_id = ?")?
-                    .execute(params![id])?;
-                db.prepare_cached("DELETE FROM sessions WHERE id = ?")?
-                    .execute(params![id])?;
+                db.prepare_cached("DELETE FROM grants WHERE session_id = ?")?.execute(params![id])?;
+                db.prepare_cached("DELETE FROM sessions WHERE id = ?")?.execute(params![id])?;
             }
             _ => {}
         }
@@ -100,9 +86,7 @@ fn rotations(db: &Connection, now: Time, keep: Retention) -> Result<u64, Fault> 
     for (id, session, _) in batch.iter().filter(|(_, _, kind)| kind == "refresh.rotated") {
         let newer: u32 = newer.query_row(params![session, id, keep.rotations_kept], |row| row.get(0))?;
         if newer >= keep.rotations_kept {
-            removed += db
-                .prepare_cached("DELETE FROM events WHERE id = ?")?
-                .execute(params![id])? as u64;
+            removed += db.prepare_cached("DELETE FROM events WHERE id = ?")?.execute(params![id])? as u64;
         }
     }
     let at_end = batch.len() < usize::try_from(keep.batch).unwrap_or(usize::MAX);

@@ -34,10 +34,7 @@ pub(super) fn add(
         }
         for role in &user.roles {
             if !super::role::exists(db, role)? {
-                return Ok(UsersAdded::NoSuchRole {
-                    index,
-                    role: role.clone(),
-                });
+                return Ok(UsersAdded::NoSuchRole { index, role: role.clone() });
             }
         }
     }
@@ -75,8 +72,11 @@ fn insert(db: &Connection, user: &NewUser) -> Result<(), Fault> {
         ])?;
     }
     for role in &user.roles {
-        db.prepare_cached("INSERT INTO user_roles (user_id, role, shard) VALUES (?, ?, ?)")?
-            .execute(params![user.id.as_bytes(), role, user.shard.0])?;
+        db.prepare_cached("INSERT INTO user_roles (user_id, role, shard) VALUES (?, ?, ?)")?.execute(params![
+            user.id.as_bytes(),
+            role,
+            user.shard.0
+        ])?;
     }
     if let Some(hash) = &user.password {
         db.prepare_cached("INSERT INTO passwords (user_id, shard, hash, changed_at) VALUES (?, ?, ?, ?)")?
@@ -88,9 +88,7 @@ fn insert(db: &Connection, user: &NewUser) -> Result<(), Fault> {
 fn owner(db: &Connection, identifier: &Identifier) -> Result<Option<UserId>, Fault> {
     Ok(db
         .prepare_cached("SELECT user_id FROM identifiers WHERE kind = ? AND value = ?")?
-        .query_row(params![identifier.kind.as_str(), identifier.value], |row| {
-            row.get(0).map(UserId::from_bytes)
-        })
+        .query_row(params![identifier.kind.as_str(), identifier.value], |row| row.get(0).map(UserId::from_bytes))
         .optional()?)
 }
 
@@ -98,10 +96,9 @@ fn owner(db: &Connection, identifier: &Identifier) -> Result<Option<UserId>, Fau
 pub(super) fn selected(db: &Connection, selector: &UserSelector) -> Result<Option<UserId>, Fault> {
     match selector {
         UserSelector::Identifier(identifier) => owner(db, identifier),
-        UserSelector::Id(id) => Ok(db
-            .prepare_cached("SELECT 1 FROM users WHERE id = ?")?
-            .exists(params![id.as_bytes()])?
-            .then_some(*id)),
+        UserSelector::Id(id) => {
+            Ok(db.prepare_cached("SELECT 1 FROM users WHERE id = ?")?.exists(params![id.as_bytes()])?.then_some(*id))
+        }
     }
 }
 
@@ -113,12 +110,7 @@ pub(super) fn find(db: &Connection, selector: &UserSelector) -> Result<Option<Us
 }
 
 pub(super) fn list(db: &Connection, after: Option<UserId>, limit: u32) -> Result<Vec<User>, Fault> {
-    read(
-        db,
-        "u.id > ?1 ORDER BY u.id LIMIT ?2",
-        after.as_ref().map_or(&[0; 16], UserId::as_bytes),
-        limit,
-    )
+    read(db, "u.id > ?1 ORDER BY u.id LIMIT ?2", after.as_ref().map_or(&[0; 16], UserId::as_bytes), limit)
 }
 
 fn read(db: &Connection, condition: &str, id: &[u8; 16], limit: u32) -> Result<Vec<User>, Fault> {
@@ -154,17 +146,10 @@ fn identifiers(db: &Connection, user: UserId) -> Result<Vec<Identified>, Fault> 
     let mut identifiers = Vec::new();
     while let Some(row) = rows.next()? {
         let mut columns = Columns::new(row);
-        let identifier = Identifier {
-            kind: columns.name()?,
-            value: columns.take()?,
-        };
+        let identifier = Identifier { kind: columns.name()?, value: columns.take()? };
         let shown = columns.take()?;
         let verified_at = columns.take::<Option<i64>>()?.map(Time::from_millis);
-        identifiers.push(Identified {
-            identifier,
-            shown,
-            verified_at,
-        });
+        identifiers.push(Identified { identifier, shown, verified_at });
     }
     Ok(identifiers)
 }
@@ -222,11 +207,9 @@ pub(super) fn delete(
     };
     let changed = end_everything(db, random, user, end, EventKind::UserDeleted)?;
     for table in ["identifiers", "passwords", "user_roles", "outbox"] {
-        db.prepare_cached(&format!("DELETE FROM {table} WHERE user_id = ?"))?
-            .execute(params![user.as_bytes()])?;
+        db.prepare_cached(&format!("DELETE FROM {table} WHERE user_id = ?"))?.execute(params![user.as_bytes()])?;
     }
-    db.prepare_cached("DELETE FROM users WHERE id = ?")?
-        .execute(params![user.as_bytes()])?;
+    db.prepare_cached("DELETE FROM users WHERE id = ?")?.execute(params![user.as_bytes()])?;
     Ok(changed)
 }
 
@@ -238,8 +221,7 @@ fn end_everything(
     end: End,
     kind: EventKind,
 ) -> Result<UserChanged, Fault> {
-    db.prepare_cached("UPDATE users SET epoch = epoch + 1 WHERE id = ?")?
-        .execute(params![user.as_bytes()])?;
+    db.prepare_cached("UPDATE users SET epoch = epoch + 1 WHERE id = ?")?.execute(params![user.as_bytes()])?;
     let ended = session::end_all_held(db, random, user, end)?;
     event::insert(db, &Event::new(kind, end.at, end.actor, random).user(user))?;
     Ok(UserChanged::Changed { ended })

@@ -36,12 +36,7 @@ pub(super) struct Job<T, F> {
 impl<T, F> Job<T, F> {
     pub(super) fn new(work: F) -> Self {
         let (answer, promise) = oneshot::channel();
-        Self {
-            work,
-            outcome: None,
-            answer: Some(answer),
-            promise: Some(promise),
-        }
+        Self { work, outcome: None, answer: Some(answer), promise: Some(promise) }
     }
 }
 
@@ -82,10 +77,7 @@ pub(super) struct Workers {
 impl Workers {
     pub(super) fn writer(db: Connection, queue: usize, on_lost_disk: OnLostDisk) -> Self {
         let (sender, receiver) = sync_channel(queue);
-        Self {
-            queue: Some(sender),
-            threads: vec![thread::spawn(move || write(&db, &receiver, &on_lost_disk))],
-        }
+        Self { queue: Some(sender), threads: vec![thread::spawn(move || write(&db, &receiver, &on_lost_disk))] }
     }
 
     pub(super) fn readers(connections: Vec<Connection>, queue: usize) -> Self {
@@ -95,10 +87,7 @@ impl Workers {
             let receiver = Arc::clone(&receiver);
             thread::spawn(move || read(&db, &receiver))
         };
-        Self {
-            queue: Some(sender),
-            threads: connections.into_iter().map(spawn).collect(),
-        }
+        Self { queue: Some(sender), threads: connections.into_iter().map(spawn).collect() }
     }
 
     /// Queues a job.
@@ -165,9 +154,7 @@ fn commit_all(db: &Connection, batch: &mut [Box<dyn Task>], on_lost_disk: &OnLos
                 tracing::error!(%broken, "a transaction failed and was rolled back");
                 job.answer(Err(broken));
             }
-            batch => batch
-                .chunks_mut(1)
-                .for_each(|alone| commit_all(db, alone, on_lost_disk)),
+            batch => batch.chunks_mut(1).for_each(|alone| commit_all(db, alone, on_lost_disk)),
         },
     }
 }
@@ -203,10 +190,7 @@ fn read(db: &Connection, queue: &Mutex<Receiver<Box<dyn Task>>>) {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(mut job) = job else { return };
         // One transaction, so that a job that reads twice reads the same.
-        let done = db
-            .execute_batch("BEGIN")
-            .map_err(Fault::from)
-            .and_then(|()| job.run(db));
+        let done = db.execute_batch("BEGIN").map_err(Fault::from).and_then(|()| job.run(db));
         if let Err(error) = db.execute_batch("COMMIT") {
             tracing::error!(%error, "a reading transaction could not be closed");
         }

@@ -32,20 +32,9 @@ struct Outcome {
 fn jwt(args: &[&str], stdin: impl AsRef<[u8]>, json: bool) -> Outcome {
     let line = Line::try_parse_from([&["jwt"], args].concat()).unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit = run(
-        &line.command,
-        &mut Cursor::new(stdin.as_ref()),
-        &mut out,
-        &mut err,
-        NOW,
-        json,
-    );
+    let exit = run(&line.command, &mut Cursor::new(stdin.as_ref()), &mut out, &mut err, NOW, json);
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Outcome {
-        exit,
-        out: text(out),
-        err: text(err),
-    }
+    Outcome { exit, out: text(out), err: text(err) }
 }
 
 /// A key, its key set in a file, and a token of it with this payload.
@@ -78,11 +67,7 @@ fn assert_refused(outcome: &Outcome, exit: u8, words: &str) {
 fn a_good_token_prints_its_payload() {
     let payload = r#"{"sub":"b","exp":1800000001,"n":1234567890123456789012,"f":1.10,"a":[],"z":[1,{"q":"\"{"}]}"#;
     let (_, file, token) = with_token(payload);
-    let outcome = jwt(
-        &["verify", "--jwks", path(&file)],
-        format!("\r\n\t {token} \n\n"),
-        false,
-    );
+    let outcome = jwt(&["verify", "--jwks", path(&file)], format!("\r\n\t {token} \n\n"), false);
     assert_eq!((outcome.exit, outcome.err.as_str()), (0, ""));
     assert_eq!(
         outcome.out,
@@ -98,17 +83,10 @@ fn raw_prints_the_bytes_and_looks_at_no_claims() {
     let (_, file, token) = with_token("not claims\n\u{1b}");
     let outcome = jwt(&["verify", "--raw", "--jwks", path(&file)], &token, false);
     assert_eq!((outcome.exit, outcome.out.as_str()), (0, "not claims\n\u{1b}"));
-    assert_refused(
-        &jwt(&["verify", "--jwks", path(&file)], &token, false),
-        1,
-        "claims_invalid",
-    );
+    assert_refused(&jwt(&["verify", "--jwks", path(&file)], &token, false), 1, "claims_invalid");
 
     let (_, file, token) = with_token(r#"{"exp":1}"#);
-    assert_eq!(
-        jwt(&["verify", "--raw", "--jwks", path(&file)], &token, false).out,
-        r#"{"exp":1}"#
-    );
+    assert_eq!(jwt(&["verify", "--raw", "--jwks", path(&file)], &token, false).out, r#"{"exp":1}"#);
     assert_refused(&jwt(&["verify", "--jwks", path(&file)], &token, false), 1, "expired");
 
     let (_, file, token) = with_token("");
@@ -125,16 +103,8 @@ fn claims_that_are_asked_for() {
     assert_refused(&verify(&["--iss", "https://evil.example"]), 1, "issuer_wrong");
 
     let (_, file, token) = with_token(r#"{"nbf":1800000001}"#);
-    assert_refused(
-        &jwt(&["verify", "--jwks", path(&file)], &token, false),
-        1,
-        "not_yet_valid",
-    );
-    assert_refused(
-        &jwt(&["verify", "--jwks", path(&file), "--aud", "a"], &token, false),
-        1,
-        "claim_missing",
-    );
+    assert_refused(&jwt(&["verify", "--jwks", path(&file)], &token, false), 1, "not_yet_valid");
+    assert_refused(&jwt(&["verify", "--jwks", path(&file), "--aud", "a"], &token, false), 1, "claim_missing");
 }
 
 #[test]
@@ -149,15 +119,9 @@ fn bad_tokens_end_with_one() {
     assert_refused(&verify(b"a.b.c.d.e"), 1, "token_encrypted");
     assert_refused(&verify(&vec![b'a'; 1_000_000]), 1, "token_too_long");
     assert_refused(&verify(format!("{token}\n{token}").as_bytes()), 1, "token_encrypted");
-    assert_refused(
-        &verify(format!("{}AA", &token[..token.len() - 2]).as_bytes()),
-        1,
-        "invalid",
-    );
+    assert_refused(&verify(format!("{}AA", &token[..token.len() - 2]).as_bytes()), 1, "invalid");
 
-    let stranger = Signer::new(&SigningKey::generate(Algorithm::Es256).unwrap(), "JWT")
-        .sign(b"{}")
-        .unwrap();
+    let stranger = Signer::new(&SigningKey::generate(Algorithm::Es256).unwrap(), "JWT").sign(b"{}").unwrap();
     assert_refused(&verify(stranger.as_bytes()), 1, "key_unknown");
     drop(key);
 }
@@ -173,17 +137,9 @@ fn unusable_keys_are_skipped_and_with_none_left_it_ends_with_one() {
     let without_alg = jwks_file(&format!(r#"{{"keys":[{}]}}"#, good.replace(r#""alg":"ES256","#, "")));
     assert_eq!(jwt(&["verify", "--jwks", path(&without_alg)], &token, false).exit, 0);
     let none = jwks_file(&format!(r#"{{"keys":[{junk}]}}"#));
-    assert_refused(
-        &jwt(&["verify", "--jwks", path(&none)], &token, false),
-        1,
-        "key_unusable",
-    );
+    assert_refused(&jwt(&["verify", "--jwks", path(&none)], &token, false), 1, "key_unusable");
     let empty = jwks_file(r#"{"keys":[]}"#);
-    assert_refused(
-        &jwt(&["verify", "--jwks", path(&empty), "--alg", "ES256"], &token, false),
-        1,
-        "key_unusable",
-    );
+    assert_refused(&jwt(&["verify", "--jwks", path(&empty), "--alg", "ES256"], &token, false), 1, "key_unusable");
 }
 
 #[test]
@@ -195,19 +151,11 @@ fn usage_and_unreadable_files_end_with_two() {
     assert_refused(&verify(&["--jwks", "/dev/zero"]), 2, "too large");
     assert_refused(&verify(&["--jwks", path(&jwks_file("[]"))]), 2, "keys");
     assert_refused(&verify(&["--jwks", path(&file), "--alg", "none"]), 2, "ES256");
-    assert_refused(
-        &verify(&["--jwks", path(&file), "--alg", "ES256", "--alg", "a\nb"]),
-        2,
-        "not supported",
-    );
+    assert_refused(&verify(&["--jwks", path(&file), "--alg", "ES256", "--alg", "a\nb"]), 2, "not supported");
     assert_refused(&verify(&["--jwks", "https://id.example/jwks.json"]), 2, "not built yet");
     assert_refused(&verify(&["--jwks", "http://192.0.2.1/jwks.json"]), 2, "loopback");
     assert_refused(&verify(&["--jwks", "file:///etc/passwd"]), 2, "only files");
-    assert_refused(
-        &jwt(&["decrypt", "--jwks", path(&file)], &token, false),
-        2,
-        "not built yet",
-    );
+    assert_refused(&jwt(&["decrypt", "--jwks", path(&file)], &token, false), 2, "not built yet");
 
     for line in [
         &["jwt", "verify"][..],
@@ -226,33 +174,19 @@ fn inspecting_shows_and_says_that_it_is_not_verified() {
     let outcome = jwt(&["inspect"], format!(" {token}\n"), false);
     assert_eq!((outcome.exit, outcome.err.as_str()), (0, ""));
     assert!(outcome.out.starts_with("# NOT VERIFIED"));
-    assert!(
-        outcome.out.contains("# iat: issued at 2027-01-15T08:00:00Z\n"),
-        "{}",
-        outcome.out
-    );
+    assert!(outcome.out.contains("# iat: issued at 2027-01-15T08:00:00Z\n"), "{}", outcome.out);
     assert!(outcome.out.contains("# exp: expires at 2027-01-15T08:15:00Z\n"));
     assert!(!outcome.out.contains("# nbf"));
-    assert!(
-        outcome.out.contains("\"ev\\u009bil\""),
-        "no control characters: {}",
-        outcome.out
-    );
+    assert!(outcome.out.contains("\"ev\\u009bil\""), "no control characters: {}", outcome.out);
     assert!(outcome.out.contains(key.kid()));
 
     let outcome = jwt(&["inspect"], &token, true);
     let document: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
     assert_eq!(document["verified"], false);
     assert_eq!(document["header"]["alg"], "ES256");
-    assert_eq!(
-        document["payload"],
-        serde_json::from_str::<serde_json::Value>(&payload).unwrap()
-    );
+    assert_eq!(document["payload"], serde_json::from_str::<serde_json::Value>(&payload).unwrap());
 
-    for (json, words) in [
-        (false, "10 bytes that are not JSON"),
-        (true, r#""payload": "plain text""#),
-    ] {
+    for (json, words) in [(false, "10 bytes that are not JSON"), (true, r#""payload": "plain text""#)] {
         let (_, _, token) = with_token("plain text");
         let outcome = jwt(&["inspect"], &token, json);
         assert_eq!(outcome.exit, 0);
@@ -289,32 +223,13 @@ fn a_key_set_comes_over_http_from_this_machine() {
         jwt(&["verify", "--jwks", &url], &token, false)
     };
     // `localhost` may also name ::1, where nobody listens; the next address is tried.
-    assert_eq!(
-        verify(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{jwks}")).exit,
-        0
-    );
+    assert_eq!(verify(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{jwks}")).exit, 0);
     assert_eq!(verify(format!("HTTP/1.0 200 OK\r\n\r\n{jwks}")).exit, 0);
     let longer = length + 1;
-    assert_refused(
-        &verify(format!("HTTP/1.1 200 OK\r\nContent-Length: {longer}\r\n\r\n{jwks}")),
-        2,
-        "not complete",
-    );
-    assert_refused(
-        &verify("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\n\r\n".into()),
-        2,
-        "302",
-    );
-    assert_refused(
-        &verify("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".into()),
-        2,
-        "not complete",
-    );
-    assert_refused(
-        &verify(format!("HTTP/1.1 200 OK\r\n\r\n{}", " ".repeat(90_000))),
-        2,
-        "too large",
-    );
+    assert_refused(&verify(format!("HTTP/1.1 200 OK\r\nContent-Length: {longer}\r\n\r\n{jwks}")), 2, "not complete");
+    assert_refused(&verify("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\n\r\n".into()), 2, "302");
+    assert_refused(&verify("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".into()), 2, "not complete");
+    assert_refused(&verify(format!("HTTP/1.1 200 OK\r\n\r\n{}", " ".repeat(90_000))), 2, "too large");
     assert_refused(&verify("nonsense".into()), 2, "not complete");
     assert_refused(&verify(String::new()), 2, "not complete");
 }

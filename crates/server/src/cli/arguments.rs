@@ -1,0 +1,212 @@
+//! What can be said on the command line. The doc comments are its help.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::Parser;
+
+use super::jwt::JwtCommand;
+
+/// Signs people in, gives their apps tokens that renew themselves, and finds thieves out.
+#[derive(Parser)]
+#[command(name = "regrant", version, max_term_width = 100)]
+pub(super) struct Arguments {
+    /// The data directory of the embedded store [default: ./regrant-data]
+    #[arg(long, global = true, value_name = "DIR", conflicts_with = "database")]
+    pub(super) data: Option<PathBuf>,
+    /// A PostgreSQL database instead (not built yet)
+    #[arg(long, global = true, value_name = "URL")]
+    pub(super) database: Option<String>,
+    /// The key file [default: DIR/keys.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) keys: Option<PathBuf>,
+    /// The configuration [default: DIR/regrant.toml, else ./regrant.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Answer with one JSON document
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    #[command(subcommand)]
+    pub(super) command: Option<Subcommand>,
+}
+
+/// Commands whose names are fixed and whose work is a later wave's.
+pub(super) const LATER: [&str; 10] =
+    ["client", "key", "token", "risk", "migrate", "move", "backup", "restore", "config", "completions"];
+
+#[derive(clap::Subcommand)]
+pub(super) enum Subcommand {
+    /// Play the whole story on a throw-away store: sign in, refresh, lose a reply, be robbed, explain
+    Demo {
+        /// Exit when the story is told; otherwise serve until Ctrl-C
+        #[arg(long)]
+        once: bool,
+    },
+    /// Serve; creates what is missing
+    Serve {
+        /// Address and port [default: 127.0.0.1:8080]
+        #[arg(long, value_name = "ADDR")]
+        listen: Option<String>,
+        /// Who we are: https://…, or http on a loopback host [default: the listening address]
+        #[arg(long, value_name = "URL")]
+        issuer: Option<String>,
+        /// Take another issuer than the store's, although that signs everybody out
+        #[arg(long)]
+        change_issuer: bool,
+    },
+    /// People who can sign in
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
+    },
+    /// Roles, and who has them
+    Role {
+        #[command(subcommand)]
+        command: RoleCommand,
+    },
+    /// Who is signed in where
+    Session {
+        #[command(subcommand)]
+        command: SessionCommand,
+    },
+    /// Why is somebody signed out? An id (ses_…, grt_…, usr_…, evt_…), or "-" for a token on standard input
+    Explain(ExplainArgs),
+    /// Look into a token and check it
+    Jwt {
+        #[command(subcommand)]
+        command: JwtCommand,
+    },
+    #[command(external_subcommand)]
+    Later(Vec<OsString>),
+}
+
+#[derive(clap::Args)]
+pub(super) struct ExplainArgs {
+    /// An id, or "-"
+    #[arg(value_name = "ID")]
+    pub(super) id: String,
+}
+
+#[derive(clap::Subcommand)]
+pub(super) enum UserCommand {
+    /// Add a user
+    Add {
+        /// An e-mail address or a username
+        email: String,
+        /// Read the password from the first line of standard input
+        #[arg(long)]
+        password_stdin: bool,
+        /// Give it a role; may be said again
+        #[arg(long = "role", value_name = "R")]
+        roles: Vec<String>,
+        /// Give it the role "admin", which is made if need be
+        #[arg(long)]
+        admin: bool,
+        /// Set a claim; may be said again
+        #[arg(long = "claim", value_name = "NAME=JSON")]
+        claims: Vec<String>,
+    },
+    /// Show all users
+    List,
+    /// Show one user
+    Show {
+        /// Id, e-mail address or username
+        #[arg(value_name = "EMAIL")]
+        user: String,
+    },
+    /// Set a password, from the first line of standard input; ends all of the user's sessions
+    SetPassword {
+        /// Id, e-mail address or username
+        #[arg(value_name = "EMAIL")]
+        user: String,
+        /// Read the password from standard input (the only way there is)
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// End all of a user's sessions and let no new one begin
+    Disable {
+        /// Id, e-mail address or username
+        #[arg(value_name = "EMAIL")]
+        user: String,
+    },
+    /// Let a user sign in again
+    Enable {
+        /// Id, e-mail address or username
+        #[arg(value_name = "EMAIL")]
+        user: String,
+    },
+    /// Remove a user and end all of its sessions
+    Delete {
+        /// Id, e-mail address or username
+        #[arg(value_name = "EMAIL")]
+        user: String,
+    },
+    /// Add users from a file of JSON, one object a line, as "export" gives them: all or none
+    Import {
+        /// The file, or "-"
+        file: PathBuf,
+    },
+    /// Print all users as JSON, one object a line
+    Export {
+        /// With the hashes of their passwords, which are secrets
+        #[arg(long)]
+        password_hashes: bool,
+    },
+}
+
+#[derive(clap::Subcommand, Clone)]
+pub(super) enum RoleCommand {
+    /// Add a role
+    Add {
+        /// Letters, digits and - _ . :
+        name: String,
+    },
+    /// Show all roles
+    List,
+    /// Give a role to a user
+    Grant {
+        /// The role
+        role: String,
+        /// Id, e-mail address or username
+        #[arg(value_name = "EMAIL")]
+        user: String,
+    },
+    /// Take a role from a user
+    Revoke {
+        /// The role
+        role: String,
+        /// Id, e-mail address or username
+        #[arg(value_name = "EMAIL")]
+        user: String,
+    },
+    /// Remove a role from everybody
+    Remove {
+        /// The role
+        name: String,
+    },
+}
+
+#[derive(clap::Subcommand, Clone)]
+pub(super) enum SessionCommand {
+    /// Show live sessions, newest first
+    List {
+        /// Only this user's: id, e-mail address or username
+        #[arg(long, value_name = "EMAIL")]
+        user: Option<String>,
+        /// Those that ended too
+        #[arg(long)]
+        ended: bool,
+    },
+    /// Show one session
+    Show {
+        /// ses_…
+        id: String,
+    },
+    /// End one session, or all of a user
+    Revoke {
+        /// ses_…
+        id: Option<String>,
+        /// All of this user's: id, e-mail address or username
+        #[arg(long, value_name = "EMAIL", conflicts_with = "id")]
+        user: Option<String>,
+    },
+}

@@ -1,0 +1,351 @@
+//! The command line: arguments in, an exit code out.
+//!
+//! 0: done. 1: the thing said no. 2: the usage, the configuration or a file is wrong. Secrets are never arguments: they come
+//! from standard input or a file.
+
+mod arguments;
+mod demo;
+mod jwt;
+
+use std::{
+    io::{self, IsTerminal, Read, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use arguments::{Arguments, ExplainArgs, RoleCommand, SessionCommand, Subcommand, UserCommand};
+use clap::{CommandFactory, Parser};
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use crate::{
+    config::{self, Config, ConfigError},
+    control::{self, Command, Refused, Reply, Secret},
+    home::{self, Home, HomeError, Missing},
+    serve::{Running, Start, StartError},
+    system::SystemClock,
+    telemetry,
+};
+use regrant_engine::ports::Clock;
+
+const NO: u8 = 1;
+const USAGE: u8 = 2;
+
+/// The data directory if nobody names one.
+const DEFAULT_DATA: &str = "regrant-data";
+/// The largest standard input that is read: an import has a file for more.
+const LARGEST_INPUT: u64 = 64 * 1024 * 1024;
+
+/// A failure on its way out.
+struct Failure {
+    code: u8,
+    said: String,
+}
+
+impl Failure {
+    fn no(said: impl Into<String>) -> Self {
+        Self { code: NO, said: said.into() }
+    }
+
+    fn usage(said: impl Into<String>) -> Self {
+        Self { code: USAGE, said: said.into() }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<HomeError> for Failure {
+    fn from(error: HomeError) -> Self {
+        match error {
+            HomeError::InUse { .. } | HomeError::Broken(_) | HomeError::Issuer { .. } => Self::no(error.to_string()),
+            HomeError::NoStore(_) | HomeError::File(_) | HomeError::Keys(_) => Self::usage(error.to_string()),
+        }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Home(error) => error.into(),
+            StartError::Config(said) => Self::usage(said),
+            StartError::Listen(said) => Self::no(said),
+        }
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::No(said) => Self::no(said),
+            Refused::Usage(said) => Self::usage(said),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+/// Parses the arguments, does what they say, and prints what came of it.
+pub(crate) fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors, and go to standard output.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match carry_out(arguments) {
+        Ok(code) => code,
+        Err(Failure { code, said }) => {
+            let _ = writeln!(io::stderr(), "regrant: {said}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
+    if arguments.database.is_some() || std::env::var_os("REGRANT_DATABASE__URL").is_some() {
+        return Err(Failure::usage("PostgreSQL (--database) is not built yet: use --data DIR, the embedded store"));
+    }
+    match arguments.command {
+        None => {
+            Arguments::command().print_help()?;
+            Ok(ExitCode::from(USAGE))
+        }
+        Some(Subcommand::Demo { once }) => Ok(runtime()?.block_on(demo::run(once, arguments.json))),
+        Some(Subcommand::Serve { ref listen, ref issuer, change_issuer }) => {
+            let mut config = load(&arguments)?;
+            if listen.is_some() {
+                config.server.listen.clone_from(listen);
+            }
+            if issuer.is_some() {
+                config.server.issuer.clone_from(issuer);
+            }
+            telemetry::start(&config)?;
+            let start = Start { config, directory: data(&arguments), key_file: arguments.keys.clone(), change_issuer };
+            runtime()?.block_on(serve(start, arguments.json))
+        }
+        Some(Subcommand::Jwt { ref command }) => {
+            let now = SystemClock.now().seconds();
+            let (mut stdin, mut stdout, mut stderr) = (io::stdin().lock(), io::stdout().lock(), io::stderr().lock());
+            Ok(ExitCode::from(jwt::run(command, &mut stdin, &mut stdout, &mut stderr, now, arguments.json)))
+        }
+        Some(Subcommand::User { ref command }) => {
+            let command = user(command)?;
+            control(&arguments, command)
+        }
+        Some(Subcommand::Role { ref command }) => control(&arguments, role(command)),
+        Some(Subcommand::Session { ref command }) => control(&arguments, session(command)?),
+        Some(Subcommand::Explain(ref what)) => control(&arguments, explain(what)?),
+        Some(Subcommand::Later(ref words)) => {
+            let name = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+            if arguments::LATER.contains(&name.as_str()) {
+                Err(Failure::usage(format!("\"regrant {name}\" is not built yet; CHANGELOG.md says what is")))
+            } else {
+                Err(Failure::usage(format!("there is no command \"{name}\"; \"regrant --help\" shows them all")))
+            }
+        }
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+fn data(arguments: &Arguments) -> PathBuf {
+    arguments.data.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATA))
+}
+
+fn load(arguments: &Arguments) -> Result<Config, Failure> {
+    let candidates = [data(arguments).join("regrant.toml"), PathBuf::from("regrant.toml")];
+    // A variable that is not UTF-8 cannot be one of ours: their names and values are text.
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Ok(config::load(arguments.config.as_ref(), &candidates, environment)?)
+}
+
+async fn serve(start: Start, json: bool) -> Result<ExitCode, Failure> {
+    // Asked for before anything starts: a signal that comes in between is not lost.
+    let stop = stop_signal()?;
+    let directory = start.directory.display().to_string();
+    let running = Running::start(start).await?;
+    let (address, issuer) = (running.address, running.issuer.clone());
+    // The one line on standard output: whoever starts us on port 0 reads it.
+    let line = if json {
+        serde_json::json!({"listening": format!("http://{address}"), "issuer": issuer, "data": directory}).to_string()
+    } else {
+        format!("listening on http://{address} as {issuer}, data in {directory}")
+    };
+    // A closed standard output is the starter's business.
+    let _ = writeln!(io::stdout(), "{line}");
+    tracing::info!(%address, %issuer, %directory, "serving");
+    stop.await;
+    tracing::info!("stopping");
+    running.stop().await;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Done at the first SIGTERM or SIGINT.
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Hands a command to the running server, or carries it out on the store.
+fn control(arguments: &Arguments, command: Command) -> Result<ExitCode, Failure> {
+    let directory = data(arguments);
+    let answered = match control::socket::ask(&directory, &command) {
+        Some(answered) => answered,
+        None => alone(arguments, &directory, command)?,
+    };
+    let Reply { document, text } = answered?;
+    let mut stdout = io::stdout().lock();
+    let written = if arguments.json { writeln!(stdout, "{document}") } else { writeln!(stdout, "{text}") };
+    match written {
+        // The reader has seen enough (`| head`).
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// No server runs: takes the directory's lock and does it here.
+fn alone(arguments: &Arguments, directory: &Path, command: Command) -> Result<Result<Reply, Refused>, Failure> {
+    let config = load(arguments)?;
+    let missing = if command.may_create() { Missing::Create } else { Missing::Refuse };
+    if missing == Missing::Refuse && !home::has_store(directory) {
+        return Err(HomeError::NoStore(directory.to_owned()).into());
+    }
+    runtime()?.block_on(async {
+        let home = Home::open(directory, arguments.keys.as_deref(), missing)?;
+        // Tokens are not made here; an issuer that is not known yet is not claimed.
+        let issuer = home.stored_issuer().await?.or_else(|| config.server.issuer.clone());
+        let engine = home.engine(&config, issuer.as_deref().unwrap_or("http://127.0.0.1:8080")).await?;
+        Ok(control::execute(&engine, command).await)
+    })
+}
+
+fn user(command: &UserCommand) -> Result<Command, Failure> {
+    Ok(match command {
+        UserCommand::Add { email, password_stdin, roles, admin, claims } => {
+            let mut roles = roles.clone();
+            if *admin {
+                roles.push(regrant_engine::mint::ADMIN_ROLE.to_owned());
+            }
+            let claims = claims.iter().map(|claim| parse_claim(claim)).collect::<Result<Map<_, _>, _>>()?;
+            let password = password_stdin.then(read_password).transpose()?;
+            Command::UserAdd { identifier: email.clone(), password, roles, claims }
+        }
+        UserCommand::List => Command::UserList,
+        UserCommand::Show { user } => Command::UserShow { user: user.clone() },
+        UserCommand::SetPassword { user, password_stdin: _ } => {
+            Command::UserSetPassword { user: user.clone(), password: read_password()? }
+        }
+        UserCommand::Disable { user } => Command::UserDisable { user: user.clone() },
+        UserCommand::Enable { user } => Command::UserEnable { user: user.clone() },
+        UserCommand::Delete { user } => Command::UserDelete { user: user.clone() },
+        UserCommand::Import { file } => Command::UserImport { lines: read_file(file)? },
+        UserCommand::Export { password_hashes } => Command::UserExport { password_hashes: *password_hashes },
+    })
+}
+
+/// `name=JSON`; what is not JSON is text, so that `--claim name=Ada` means what it says.
+fn parse_claim(text: &str) -> Result<(String, Value), Failure> {
+    let (name, value) = text.split_once('=').ok_or_else(|| {
+        Failure::usage(format!("--claim {text}: write it like --claim name='\"Ada\"' or --claim level=3"))
+    })?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    Ok((name.to_owned(), value))
+}
+
+fn role(command: &RoleCommand) -> Command {
+    match command.clone() {
+        RoleCommand::Add { name } => Command::RoleAdd { name },
+        RoleCommand::List => Command::RoleList,
+        RoleCommand::Grant { role, user } => Command::RoleGrant { role, user },
+        RoleCommand::Revoke { role, user } => Command::RoleRevoke { role, user },
+        RoleCommand::Remove { name } => Command::RoleRemove { name },
+    }
+}
+
+fn session(command: &SessionCommand) -> Result<Command, Failure> {
+    Ok(match command.clone() {
+        SessionCommand::List { user, ended } => Command::SessionList { user, ended },
+        SessionCommand::Show { id } => Command::SessionShow { id },
+        SessionCommand::Revoke { id: Some(id), user: None } => Command::SessionRevoke { id },
+        SessionCommand::Revoke { id: None, user: Some(user) } => Command::SessionRevokeAll { user },
+        SessionCommand::Revoke { .. } => {
+            return Err(Failure::usage(
+                "say which one: \"regrant session revoke ID\", or --user EMAIL for all of a user",
+            ));
+        }
+    })
+}
+
+fn explain(what: &ExplainArgs) -> Result<Command, Failure> {
+    if what.id == "-" {
+        return Ok(Command::Explain { text: read_input()? });
+    }
+    if what.id.starts_with(regrant_engine::token::PREFIX) || what.id.matches('.').count() == 2 {
+        // Arguments are seen by every process of the machine.
+        return Err(Failure::usage("a token is a secret and no argument: pipe it in, \"regrant explain -\""));
+    }
+    Ok(Command::Explain { text: Secret(Zeroizing::new(what.id.clone())) })
+}
+
+/// The first line of standard input. On a terminal, hidden input is a later wave's: a pipe is asked for.
+fn read_password() -> Result<Secret, Failure> {
+    if io::stdin().is_terminal() {
+        return Err(Failure::usage(
+            "the password is read from standard input, and a terminal would show it: pipe it in with --password-stdin, as in \
+             \"read -rs P; printf %s \\\"$P\\\" | regrant user … --password-stdin\"",
+        ));
+    }
+    let mut input = read_input()?;
+    let end = input.0.find(['\r', '\n']).unwrap_or(input.0.len());
+    input.0.truncate(end);
+    if input.0.is_empty() {
+        return Err(Failure::usage("standard input holds no password"));
+    }
+    Ok(input)
+}
+
+fn read_input() -> Result<Secret, Failure> {
+    read_capped(&mut io::stdin().lock(), "standard input")
+}
+
+fn read_file(path: &Path) -> Result<Secret, Failure> {
+    if path == Path::new("-") {
+        return read_input();
+    }
+    let mut file = std::fs::File::open(path)
+        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+    read_capped(&mut file, &path.display().to_string())
+}
+
+fn read_capped(input: &mut dyn Read, name: &str) -> Result<Secret, Failure> {
+    let mut text = Zeroizing::new(String::new());
+    input
+        .take(LARGEST_INPUT + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::usage(format!("cannot read {name}: {error}")))?;
+    if text.len() as u64 > LARGEST_INPUT {
+        return Err(Failure::usage(format!("{name} is larger than {LARGEST_INPUT} bytes")));
+    }
+    Ok(Secret(text))
+}

@@ -1,0 +1,125 @@
+//! `regrant explain`: the engine's explanation, for machines and drawn in characters for people.
+
+use regrant_engine::{
+    Engine,
+    event::{Event, EventKind},
+    explain::{Explanation, Subject, Unexplained},
+};
+
+use super::{Refused, Reply, table::printable};
+
+pub(super) async fn explain(engine: &Engine, text: &str) -> Result<Reply, Refused> {
+    match regrant_engine::explain::explain(engine, text).await? {
+        Ok(explanation) => {
+            let text = drawn(&explanation);
+            Reply::new(explanation, text)
+        }
+        Err(Unexplained::NotFound) => Err(Refused::No(
+            "nothing is known of it: it may be past the retention of the timeline ([events] keep)".to_owned(),
+        )),
+        Err(Unexplained::NotOurs) => Err(Refused::No(
+            "it is neither an id (ses_…, grt_…, usr_…, evt_…) nor a token that this server made".to_owned(),
+        )),
+    }
+}
+
+/// Draws an explanation: what it is, why it ended, and the timeline with a bead for every event.
+fn drawn(explanation: &Explanation) -> String {
+    let mut lines = Vec::new();
+    match &explanation.subject {
+        Subject::RefreshToken { generation, standing } => {
+            lines
+                .push(format!("token     a refresh token of generation {generation}: {}", standing_in_words(standing)));
+        }
+        Subject::AccessToken => lines.push("token     an access token".to_owned()),
+        Subject::Session { .. } | Subject::Grant { .. } | Subject::User { .. } | Subject::Event { .. } => {}
+    }
+    if let Some(session) = &explanation.session {
+        lines.push(format!("session   {}", session.id));
+        lines.push(format!("grant     {}, generation {}", session.grant, session.generation));
+    }
+    if let Some(user) = explanation.user {
+        lines.push(format!("user      {} ({user})", printable(explanation.identifier.as_deref().unwrap_or("gone"))));
+    }
+    lines.push(match (explanation.because, explanation.reason, explanation.ended_at) {
+        (Some(because), Some(reason), Some(at)) => format!("state     ENDED at {at}: {because} ({reason})"),
+        (Some(because), Some(reason), None) => format!("state     ENDED: {because} ({reason})"),
+        _ => format!("state     {}", explanation.state),
+    });
+    if let Some(session) = &explanation.session
+        && explanation.reason.is_none()
+    {
+        lines.push(format!("idle end  {}", session.idle_expires_at));
+        lines.extend(session.absolute_expires_at.map(|at| format!("end       {at}")));
+        if session.points > 0 {
+            lines.push(format!("points    {} of 3: replays in generations in a row", session.points));
+        }
+    }
+    lines.push(String::new());
+    lines.extend(explanation.timeline.iter().map(bead));
+    lines.join("\n")
+}
+
+fn standing_in_words(standing: &str) -> &'static str {
+    match standing {
+        "newest" => "the newest one",
+        "predecessor" => "the one before the newest, good for a retry",
+        "ahead" => "newer than the store knows: it lost its newest writes",
+        _ => "an old one, whose use ends the session",
+    }
+}
+
+fn bead(event: &Event) -> String {
+    let (mark, words) = match event.kind {
+        EventKind::SessionCreated => ("●", "signed in".to_owned()),
+        EventKind::Rotated => {
+            ("●", format!("renewed: generation {} → {}", number(event, "presented"), number(event, "issued")))
+        }
+        EventKind::Replayed => (
+            "○",
+            format!(
+                "generation {} again ({}): the same successor {}",
+                number(event, "presented"),
+                text(event, "replay"),
+                number(event, "issued")
+            ),
+        ),
+        EventKind::Healed => ("◆", format!("healed: generation {} was believed", number(event, "presented"))),
+        EventKind::Raised => ("▲", format!("raised to generation {}", number(event, "issued"))),
+        EventKind::Reused => (
+            "✖",
+            format!(
+                "generation {} used again when {} was the newest: stolen",
+                number(event, "presented"),
+                number(event, "newest")
+            ),
+        ),
+        EventKind::GrantEnded => ("✖", "ended by its use".to_owned()),
+        EventKind::SessionEnded => ("■", "session ended".to_owned()),
+        EventKind::UserCreated
+        | EventKind::UserDisabled
+        | EventKind::UserEnabled
+        | EventKind::UserDeleted
+        | EventKind::PasswordChanged
+        | EventKind::RoleGranted
+        | EventKind::RoleRevoked
+        | EventKind::SignInFailed
+        | EventKind::SignInLimited
+        | EventKind::KeyCreated => ("·", event.kind.to_string()),
+    };
+    let reason = event.reason.map(|reason| format!(" [{reason}]")).unwrap_or_default();
+    let origin = event
+        .context
+        .as_ref()
+        .map(|origin| format!("  ({}, {})", printable(&origin.user_agent), printable(&origin.network)))
+        .unwrap_or_default();
+    format!("{}  {mark} {words}{reason}{origin}", event.at)
+}
+
+fn number(event: &Event, name: &str) -> String {
+    event.data.get(name).map(ToString::to_string).unwrap_or_default()
+}
+
+fn text(event: &Event, name: &str) -> String {
+    event.data.get(name).and_then(|value| value.as_str()).map(printable).unwrap_or_default()
+}

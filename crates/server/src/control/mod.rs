@@ -1,0 +1,133 @@
+//! What an operator can do, whether by the control socket of a running server or on a store that nobody serves.
+//!
+//! One [`Command`] in, one [`Reply`] out: a JSON document for machines and the same for people. The command line
+//! (`cli/`) makes commands of arguments; this module carries them out.
+
+mod explain;
+mod session;
+pub(crate) mod socket;
+mod table;
+mod user;
+
+use std::{fmt, sync::Arc};
+
+use regrant_engine::{Engine, ports::Broken};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+/// What is to be done.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub(crate) enum Command {
+    UserAdd { identifier: String, password: Option<Secret>, roles: Vec<String>, claims: Map<String, Value> },
+    UserList,
+    UserShow { user: String },
+    UserSetPassword { user: String, password: Secret },
+    UserDisable { user: String },
+    UserEnable { user: String },
+    UserDelete { user: String },
+    UserImport { lines: Secret },
+    UserExport { password_hashes: bool },
+    RoleAdd { name: String },
+    RoleList,
+    RoleGrant { role: String, user: String },
+    RoleRevoke { role: String, user: String },
+    RoleRemove { name: String },
+    SessionList { user: Option<String>, ended: bool },
+    SessionShow { id: String },
+    SessionRevoke { id: String },
+    SessionRevokeAll { user: String },
+    Explain { text: Secret },
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Command(…)")
+    }
+}
+
+/// Text that no log shows and that is wiped when dropped.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Secret(pub(crate) Zeroizing<String>);
+
+/// What came of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Reply {
+    /// For machines: one document.
+    pub(crate) document: Value,
+    /// For people.
+    pub(crate) text: String,
+}
+
+/// Why it did not come to that.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Refused {
+    /// The thing said no: exit code 1.
+    No(String),
+    /// What was asked cannot be: exit code 2.
+    Usage(String),
+}
+
+impl From<Broken> for Refused {
+    fn from(broken: Broken) -> Self {
+        Self::No(broken.to_string())
+    }
+}
+
+impl Reply {
+    fn new(document: impl Serialize, text: impl Into<String>) -> Result<Self, Refused> {
+        let document = serde_json::to_value(document).map_err(|error| Refused::No(error.to_string()))?;
+        Ok(Self { document, text: text.into() })
+    }
+}
+
+impl Command {
+    /// Whether it may make a store that is not there.
+    pub(crate) fn may_create(&self) -> bool {
+        matches!(self, Self::UserAdd { .. } | Self::UserImport { .. } | Self::RoleAdd { .. })
+    }
+}
+
+/// Carries a command out.
+pub(crate) async fn execute(engine: &Arc<Engine>, command: Command) -> Result<Reply, Refused> {
+    match command {
+        Command::UserAdd { identifier, password, roles, claims } => {
+            user::add(engine, identifier, password, roles, claims).await
+        }
+        Command::UserList => user::list(engine).await,
+        Command::UserShow { user } => user::show(engine, &user).await,
+        Command::UserSetPassword { user, password } => user::set_password(engine, &user, password).await,
+        Command::UserDisable { user } => user::set_disabled(engine, &user, true).await,
+        Command::UserEnable { user } => user::set_disabled(engine, &user, false).await,
+        Command::UserDelete { user } => user::delete(engine, &user).await,
+        Command::UserImport { lines } => user::import(engine, &lines.0).await,
+        Command::UserExport { password_hashes } => user::export(engine, password_hashes).await,
+        Command::RoleAdd { name } => user::add_role(engine, name).await,
+        Command::RoleList => user::roles(engine).await,
+        Command::RoleGrant { role, user } => user::set_role(engine, role, &user, true).await,
+        Command::RoleRevoke { role, user } => user::set_role(engine, role, &user, false).await,
+        Command::RoleRemove { name } => user::remove_role(engine, name).await,
+        Command::SessionList { user, ended } => session::list(engine, user.as_deref(), ended).await,
+        Command::SessionShow { id } => session::show(engine, &id).await,
+        Command::SessionRevoke { id } => session::revoke(engine, &id).await,
+        Command::SessionRevokeAll { user } => session::revoke_all(engine, &user).await,
+        Command::Explain { text } => explain::explain(engine, &text.0).await,
+    }
+}
+
+/// Finds a user by id, e-mail address or username.
+fn selector(text: &str) -> Result<regrant_engine::ports::UserSelector, Refused> {
+    use regrant_engine::{id::UserId, ports::UserSelector, user::Identifier};
+    if let Ok(id) = text.parse::<UserId>() {
+        return Ok(UserSelector::Id(id));
+    }
+    Identifier::parse(text)
+        .map(UserSelector::Identifier)
+        .map_err(|why| Refused::Usage(format!("\"{text}\" is neither a user id nor an identifier: {why}")))
+}
+
+fn no_such_user(text: &str) -> Refused {
+    Refused::No(format!("there is no user {text}; \"regrant user list\" shows them all"))
+}

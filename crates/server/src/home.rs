@@ -1,0 +1,266 @@
+//! The data directory: one process at a time, the key file that belongs to the store, and the engine wired to both.
+
+use std::{
+    fmt,
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use regrant_engine::{
+    Engine,
+    digest::Digests,
+    factor::password::Hasher,
+    keyring::{self, Vault},
+    mint::Mint,
+    ports::{Broken, Clock, Identity, Random, Store},
+    token::{KeyId, RefreshKeys},
+};
+use regrant_store::sqlite::SqliteStore;
+
+use crate::{
+    config::Config,
+    keys::{self, KeyFileError, Keys},
+    system::{SystemClock, SystemSource},
+};
+
+/// Why the data directory cannot be used.
+#[derive(Debug)]
+pub(crate) enum HomeError {
+    /// There is no store, and this command does not make one.
+    NoStore(PathBuf),
+    /// Another process has it.
+    InUse {
+        /// The directory.
+        directory: PathBuf,
+        /// That process, if it has said so.
+        process: Option<String>,
+    },
+    /// The directory or a file in it.
+    File(String),
+    /// The key file.
+    Keys(String),
+    /// The store works no more.
+    Broken(Broken),
+    /// The issuer is another one than the store's.
+    Issuer {
+        /// The store's.
+        stored: String,
+        /// The one asked for.
+        asked: String,
+    },
+}
+
+impl fmt::Display for HomeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoStore(directory) => write!(
+                f,
+                "there is no store in {}: start \"regrant serve\" once, or name the right directory with --data",
+                directory.display()
+            ),
+            Self::InUse { directory, process } => {
+                let holder = process.as_ref().map(|process| format!(" (process {process})")).unwrap_or_default();
+                write!(
+                    f,
+                    "{} is in use by another regrant process{holder}: stop it first, or use another --data",
+                    directory.display()
+                )
+            }
+            Self::File(what) | Self::Keys(what) => f.write_str(what),
+            Self::Broken(broken) => broken.fmt(f),
+            Self::Issuer { stored, asked } => write!(
+                f,
+                "this store belongs to the issuer {stored}, and people are signed in: as {asked} none of their tokens would \
+                 work. Keep --issuer {stored}, or say --change-issuer to sign everybody out"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for HomeError {}
+
+impl From<KeyFileError> for HomeError {
+    fn from(error: KeyFileError) -> Self {
+        Self::Keys(error.0)
+    }
+}
+
+impl From<Broken> for HomeError {
+    fn from(broken: Broken) -> Self {
+        Self::Broken(broken)
+    }
+}
+
+/// An open data directory. Dropping it closes the store and gives the directory free.
+pub(crate) struct Home {
+    pub(crate) store: Arc<SqliteStore>,
+    keys: Keys,
+    random: Arc<SystemSource>,
+    // Last, so that it is dropped last: the lock is held until the store is closed.
+    _lock: File,
+}
+
+/// Whether a command makes what is missing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Missing {
+    /// It does.
+    Create,
+    /// It does not: a mistyped directory is not filled.
+    Refuse,
+}
+
+impl Home {
+    /// Locks `directory`, reads the key file and opens the store.
+    pub(crate) fn open(directory: &Path, key_file: Option<&Path>, missing: Missing) -> Result<Self, HomeError> {
+        let database = directory.join("regrant.db");
+        let exists = database.exists();
+        if !exists && missing == Missing::Refuse {
+            return Err(HomeError::NoStore(directory.to_owned()));
+        }
+        make_directory(directory)?;
+        let lock = lock(directory)?;
+        let random = Arc::new(SystemSource::new());
+        let key_file = key_file.map_or_else(|| directory.join("keys.toml"), Path::to_owned);
+        let keys = match keys::read(&key_file)? {
+            Some(keys) => keys,
+            // A new key file for an old store would sign everybody out, silently.
+            None if exists => {
+                return Err(HomeError::Keys(format!(
+                    "the key file {} is missing, and the store in {} cannot be used without it: put it back from your backup, \
+                     or name it with --keys",
+                    key_file.display(),
+                    directory.display()
+                )));
+            }
+            None => {
+                keys::create(&key_file, &*random)?;
+                keys::read(&key_file)?.ok_or_else(|| HomeError::Keys("the new key file vanished".to_owned()))?
+            }
+        };
+        let lost = Box::new(|why: &str| {
+            eprintln!(
+                "regrant: {why}; stopping, because what the disk holds is not known any more. Nothing unsaved was acknowledged."
+            );
+            std::process::exit(1);
+        });
+        if !exists {
+            // 0600 from the first byte: SQLite gives its companions the mode of the file.
+            let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&database);
+            made.map_err(|error| HomeError::File(format!("cannot make {}: {error}", database.display())))?;
+        }
+        let store = SqliteStore::open(&database, Arc::<SystemSource>::clone(&random), lost)
+            .map_err(|error| HomeError::File(format!("cannot open the store {}: {error}", database.display())))?;
+        Ok(Self { store: Arc::new(store), keys, random, _lock: lock })
+    }
+
+    /// The issuer that the store belongs to, if it has served.
+    pub(crate) async fn stored_issuer(&self) -> Result<Option<String>, HomeError> {
+        Ok(self.store.identity().await?.issuer)
+    }
+
+    /// Compares the key file with the store's check values, and wires the engine for `issuer`.
+    pub(crate) async fn engine(&self, config: &Config, issuer: &str) -> Result<Arc<Engine>, HomeError> {
+        let identity = self.store.identity().await?;
+        let present: Vec<(KeyId, [u8; 16])> =
+            self.keys.refresh.iter().map(|(id, master)| (*id, master.check_value(*id))).collect();
+        for (id, check_value) in &identity.refresh_keys {
+            match present.iter().find(|(known, _)| known == id) {
+                None => {
+                    return Err(HomeError::Keys(format!(
+                        "the key file has no refresh key {}, which this store was used with: put back the right key file",
+                        id.0
+                    )));
+                }
+                Some((_, present)) if present != check_value => {
+                    return Err(HomeError::Keys(format!(
+                        "refresh key {} in the key file is another one than this store was used with: put back the right key \
+                         file. A wrong one would sign everybody out",
+                        id.0
+                    )));
+                }
+                Some(_) => {}
+            }
+        }
+        let failed = || HomeError::Keys("the cryptographic library failed while deriving keys".to_owned());
+        let clock = SystemClock;
+        let random: Arc<dyn Random> = Arc::<SystemSource>::clone(&self.random);
+        let vault = Vault::new(self.keys.sealing.as_slice()).ok_or_else(failed)?;
+        let signing = keyring::load(&*self.store, &vault, clock.now(), &*random).await?;
+        let settings = config.settings(issuer);
+        let active = self.keys.refresh.keys().next_back().copied().ok_or_else(failed)?;
+        let engine = Engine {
+            store: Arc::<SqliteStore>::clone(&self.store),
+            clock: Arc::new(clock),
+            random: Arc::clone(&random),
+            refresh_keys: RefreshKeys::new(&self.keys.refresh, active, issuer).ok_or_else(failed)?,
+            mint: Mint::new(issuer, settings.access_token, &signing).ok_or_else(failed)?,
+            digests: Digests::new(self.keys.sealing.as_slice()).ok_or_else(failed)?,
+            hasher: Hasher::new(
+                config.passwords.cost(),
+                config.passwords.concurrency(),
+                config.passwords.queue,
+                random,
+            )
+            .ok_or_else(failed)?,
+            settings,
+        };
+        self.store.remember(Identity { issuer: None, refresh_keys: present }).await?;
+        Ok(Arc::new(engine))
+    }
+
+    /// Makes `issuer` the store's own. Refused while people are signed in under another one, unless `change` says so.
+    pub(crate) async fn claim(&self, issuer: &str, change: bool) -> Result<(), HomeError> {
+        let stored = self.stored_issuer().await?;
+        if let Some(stored) = stored.filter(|stored| stored != issuer) {
+            if !change && self.store.has_live_sessions(SystemClock.now()).await? {
+                return Err(HomeError::Issuer { stored, asked: issuer.to_owned() });
+            }
+            tracing::warn!(%stored, %issuer, "the issuer changes: refresh tokens from before do not work any more");
+        }
+        self.store.remember(Identity { issuer: Some(issuer.to_owned()), refresh_keys: vec![] }).await?;
+        Ok(())
+    }
+}
+
+fn make_directory(directory: &Path) -> Result<(), HomeError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|error| HomeError::File(format!("cannot make the data directory {}: {error}", directory.display())))
+}
+
+/// Takes the directory's lock. The file stays when the process goes: its lock does not.
+fn lock(directory: &Path) -> Result<File, HomeError> {
+    let path = directory.join("lock");
+    let failed = |error: &dyn fmt::Display| HomeError::File(format!("cannot lock {}: {error}", path.display()));
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|error| failed(&error))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut process = String::new();
+            let _ = Read::by_ref(&mut file).take(32).read_to_string(&mut process);
+            let process = Some(process.trim().to_owned()).filter(|process| !process.is_empty());
+            return Err(HomeError::InUse { directory: directory.to_owned(), process });
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(&error)),
+    }
+    // For people only; the lock itself is the kernel's.
+    let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+    Ok(file)
+}
+
+/// Whether `directory` holds a store.
+pub(crate) fn has_store(directory: &Path) -> bool {
+    fs::exists(directory.join("regrant.db")).unwrap_or(false)
+}

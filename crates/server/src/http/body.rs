@@ -1,0 +1,63 @@
+//! Reading a JSON body: capped, in time, of the right type, with no key that we do not know.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, header},
+};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use super::protocol_error::ApiError;
+
+/// In bytes. A password of 128 characters and all the rest fit easily.
+pub(super) const LARGEST: usize = 16 * 1024;
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Reads a JSON object. An empty body is `{}` where `T` has no required field.
+pub(super) async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, ApiError> {
+    let bytes = tokio::time::timeout(PATIENCE, Limited::new(body, LARGEST).collect())
+        .await
+        .map_err(|_| ApiError::TooSlow)?
+        .map_err(|error| {
+            if error.downcast_ref::<LengthLimitError>().is_some() {
+                ApiError::TooLarge
+            } else {
+                ApiError::InvalidRequest("The body could not be read to its end.".to_owned())
+            }
+        })?
+        .to_bytes();
+    // Passwords pass through here; their copy is wiped.
+    let bytes = Zeroizing::new(Vec::from(bytes));
+    if bytes.is_empty() {
+        return serde_json::from_slice(b"{}").map_err(|error| described(&error));
+    }
+    // A form or text/plain can be sent across origins without the browser asking first; JSON cannot.
+    let is_json = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+        value.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+    });
+    if !is_json {
+        return Err(ApiError::MediaType);
+    }
+    serde_json::from_slice(&bytes).map_err(|error| described(&error))
+}
+
+/// What is wrong and where. `serde_json` names unknown and missing fields, and quotes values of the wrong type: those are
+/// replaced, since a value may be a password.
+fn described(error: &serde_json::Error) -> ApiError {
+    let text = error.to_string();
+    let place = format!("line {}, column {}", error.line(), error.column());
+    let told = ["unknown field", "missing field", "duplicate field", "unknown variant"]
+        .iter()
+        .any(|beginning| text.starts_with(beginning));
+    ApiError::InvalidRequest(match error.classify() {
+        serde_json::error::Category::Data if told => format!("The body: {text}."),
+        serde_json::error::Category::Data => format!("The body has a value of the wrong type at {place}."),
+        serde_json::error::Category::Eof => "The body ends in the middle of the JSON.".to_owned(),
+        serde_json::error::Category::Syntax => format!("The body is not JSON: look at {place}."),
+        serde_json::error::Category::Io => "The body could not be read.".to_owned(),
+    })
+}

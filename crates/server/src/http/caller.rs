@@ -1,0 +1,116 @@
+//! Who calls: address and user agent, and the token that comes with the request.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::{
+    extract::{ConnectInfo, FromRequestParts},
+    http::{HeaderMap, header, request::Parts},
+};
+use regrant_engine::{
+    context::Context,
+    id::{SessionId, UserId},
+    refresh::{Intent, Refreshed, Tokens, Use, refresh},
+    session::{SessionRecord, alive},
+    token::{Endpoint, Presented, Stopped},
+};
+
+use super::{App, Shared, protocol_error::ApiError};
+use regrant_engine::reason::WireReason;
+
+/// The other end of the connection. Headers that claim another address are believed from nobody yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let ConnectInfo(address) = parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .ok_or_else(|| ApiError::InvalidRequest("The connection has no address.".to_owned()))?;
+        Ok(Self(address.ip()))
+    }
+}
+
+impl App {
+    pub(super) fn context(&self, peer: Peer, headers: &HeaderMap) -> Context {
+        let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        self.engine.digests.context(peer.0, user_agent)
+    }
+
+    /// The refresh token in the cookie, if there is one. A call that brings it must come from our own origin.
+    pub(super) fn cookie_token<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h str>, ApiError> {
+        let token = self.cookies.find(headers);
+        if token.is_some() {
+            self.origins.check(headers)?;
+        }
+        Ok(token)
+    }
+
+    /// Checks a session's refresh token as far as no I/O is needed.
+    pub(super) fn open(&self, text: &str) -> Result<Presented, ApiError> {
+        self.engine.refresh_keys.open(Endpoint::Session, text).map_err(|stopped| match stopped {
+            Stopped::Unknown => ApiError::Over(WireReason::Unknown),
+            Stopped::Unavailable => ApiError::Busy,
+        })
+    }
+}
+
+/// The one refresh token of a request: in the cookie or in the body.
+pub(super) fn only_one<'t>(cookie: Option<&'t str>, body: Option<&'t str>) -> Result<&'t str, ApiError> {
+    match (cookie, body) {
+        (Some(token), None) | (None, Some(token)) => Ok(token),
+        (None, None) => Err(ApiError::NotSignedIn),
+        (Some(_), Some(_)) => Err(ApiError::InvalidRequest(
+            "The request has a refresh token in the cookie and another in the body: send one of them.".to_owned(),
+        )),
+    }
+}
+
+/// Who calls, once it is known.
+pub(super) struct Caller {
+    pub(super) user: UserId,
+    pub(super) session: SessionRecord,
+    /// Deadlines and times of use may be told: the token is not a replayed one.
+    pub(super) tells_times: bool,
+}
+
+/// Finds out who calls: by Bearer with an access token meant for this issuer, or by the cookie, which is read like any use of
+/// a refresh token and not rotated.
+pub(super) async fn authenticate(app: &Shared, peer: Peer, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    if let Some(token) = bearer(headers)? {
+        let (user, session) = check_bearer(app, token)?;
+        let session = alive(&app.engine, user, session).await?.ok_or(ApiError::AccessToken)?;
+        return Ok(Caller { user, session, tells_times: true });
+    }
+    let tokens = peek(app, peer, headers).await?;
+    let id = tokens.session.ok_or(ApiError::NotSignedIn)?;
+    let session = alive(&app.engine, tokens.user, id).await?.ok_or(ApiError::Over(WireReason::Ended))?;
+    Ok(Caller { user: tokens.user, session, tells_times: tokens.idle.is_some() })
+}
+
+/// Reads the cookie's refresh token.
+async fn peek(app: &Shared, peer: Peer, headers: &HeaderMap) -> Result<Box<Tokens>, ApiError> {
+    let token = app.cookie_token(headers)?.ok_or(ApiError::NotSignedIn)?;
+    let used = Use::of_session(app.open(token)?, app.context(peer, headers), Intent::Peek);
+    match refresh(&app.engine, used).await? {
+        Refreshed::Tokens(tokens) => Ok(tokens),
+        other => Err(other.into()),
+    }
+}
+
+/// An access token of a session, meant for this issuer.
+pub(super) fn check_bearer(app: &App, token: &str) -> Result<(UserId, SessionId), ApiError> {
+    let bearer = app.engine.mint.check(token, app.engine.now()).ok_or(ApiError::AccessToken)?;
+    Ok((bearer.user, bearer.session.ok_or(ApiError::AccessToken)?))
+}
+
+/// The token of an `Authorization: Bearer` header (RFC 6750 §2.1), if there is one.
+pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else {
+        return Ok(None);
+    };
+    let (scheme, token) = value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or(ApiError::AccessToken)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(Some(token.trim())) } else { Err(ApiError::AccessToken) }
+}

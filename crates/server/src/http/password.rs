@@ -1,0 +1,50 @@
+//! `POST /password`: a user changes their password. Everything else that they hold ends; this session gets a new token.
+
+use axum::{body::Body, extract::State, http::HeaderMap, response::Response};
+use regrant_engine::{
+    password_change::{self, Changed},
+    refresh::Refreshed,
+    user::PasswordRefused,
+};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::{
+    Shared, body,
+    caller::{Peer, only_one},
+    protocol_error::ApiError,
+    session,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeBody {
+    current_password: Zeroizing<String>,
+    new_password: Zeroizing<String>,
+    refresh_token: Option<Zeroizing<String>>,
+}
+
+/// `POST /password`
+pub(super) async fn change(
+    State(app): State<Shared>,
+    peer: Peer,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let cookie = app.cookie_token(&headers)?;
+    let asked: ChangeBody = body::read(&headers, body).await?;
+    // The reply carries a new refresh token, so only who holds one can ask: an access token alone is not enough.
+    let presented = app.open(only_one(cookie, asked.refresh_token.as_deref().map(String::as_str))?)?;
+    let context = app.context(peer, &headers);
+    let changed =
+        password_change::change(&app.engine, presented, context, &asked.current_password, &asked.new_password);
+    match changed.await? {
+        Changed::Done(Refreshed::Tokens(tokens)) => Ok(session::reply(&app, &tokens)),
+        Changed::Done(other) | Changed::NotAllowed(other) => Err(other.into()),
+        Changed::Wrong => Err(ApiError::CurrentPassword),
+        Changed::Refused(PasswordRefused::Weak(weakness)) => Err(ApiError::WeakPassword(weakness)),
+        Changed::Refused(PasswordRefused::Busy) => Err(ApiError::Busy),
+        Changed::Limited(retry_after) => Err(ApiError::Limited(retry_after)),
+        Changed::Conflict => Err(ApiError::Conflict),
+    }
+}

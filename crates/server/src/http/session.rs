@@ -1,0 +1,245 @@
+//! `/session`: sign in, refresh, who am I, sign out.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use regrant_engine::{
+    event::Actor,
+    login::{Credentials, SignIn, sign_in},
+    ports::UserSelector,
+    reason::{Reason, WireReason},
+    refresh::{self, GrantKind, Intent, Refreshed, Tokens, Use},
+    session,
+    time::{AbsoluteDeadline, Time},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
+
+use super::{
+    App, Shared, body,
+    caller::{Peer, authenticate, bearer, check_bearer, only_one},
+    protocol_error::ApiError,
+    sessions::View,
+};
+
+/// The longest that an application may call a device, in characters.
+const LONGEST_DEVICE: usize = 100;
+/// The longest audience, in bytes.
+const LONGEST_AUDIENCE: usize = 512;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignInBody {
+    identifier: String,
+    password: Zeroizing<String>,
+    #[serde(default)]
+    delivery: Delivery,
+    persist: Option<bool>,
+    device: Option<String>,
+    audience: Option<String>,
+    scope: Option<String>,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Default)]
+#[serde(rename_all = "lowercase")]
+enum Delivery {
+    #[default]
+    Cookie,
+    Body,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RefreshBody {
+    refresh_token: Option<Zeroizing<String>>,
+    #[serde(default = "yes")]
+    rotate: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The reply to a sign-in and to a refresh.
+#[derive(Serialize)]
+pub(super) struct TokenReply<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    expires_in: u32,
+    refresh_in: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
+    session: SessionReply,
+}
+
+#[derive(Serialize)]
+struct SessionReply {
+    id: Option<String>,
+    user_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle_expires_at: Option<Time>,
+    absolute_expires_at: Option<Time>,
+}
+
+/// `POST /session`
+pub(super) async fn create(
+    State(app): State<Shared>,
+    peer: Peer,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    app.origins.check(&headers)?;
+    let asked: SignInBody = body::read(&headers, body).await?;
+    let kind = match (asked.delivery, asked.persist) {
+        (Delivery::Cookie, None | Some(true)) => GrantKind::Cookie,
+        (Delivery::Cookie, Some(false)) => GrantKind::TransientCookie,
+        (Delivery::Body, None) => GrantKind::Native,
+        (Delivery::Body, Some(_)) => {
+            return Err(ApiError::InvalidRequest(
+                "\"persist\" is about the cookie: leave it out with \"delivery\": \"body\".".to_owned(),
+            ));
+        }
+    };
+    if kind != GrantKind::Native {
+        app.cookies.check_host(&headers)?;
+    }
+    check_texts(&asked)?;
+    // A cookie that is no token of ours is simply replaced.
+    let replaces = match kind {
+        GrantKind::Cookie | GrantKind::TransientCookie => {
+            app.cookies.find(&headers).and_then(|token| app.open(token).ok())
+        }
+        GrantKind::Native | GrantKind::Offline => None,
+    };
+    let credentials = Credentials {
+        identifier: &asked.identifier,
+        password: &asked.password,
+        kind,
+        device: asked.device,
+        audience: asked.audience,
+        scope: asked.scope,
+        address: peer.0,
+        context: app.context(peer, &headers),
+        replaces,
+    };
+    match sign_in(&app.engine, credentials).await? {
+        SignIn::Granted(tokens) => Ok(reply(&app, &tokens)),
+        SignIn::Wrong => Err(ApiError::InvalidCredentials),
+        SignIn::Limited(retry_after) => Err(ApiError::Limited(retry_after)),
+        SignIn::Busy => Err(ApiError::Busy),
+        SignIn::Audience => Err(ApiError::Audience),
+        SignIn::Scope => Err(ApiError::Scope),
+    }
+}
+
+fn check_texts(asked: &SignInBody) -> Result<(), ApiError> {
+    let odd = |text: &str| text.trim().is_empty() || text.chars().any(char::is_control);
+    if asked.device.as_ref().is_some_and(|device| odd(device) || device.chars().count() > LONGEST_DEVICE) {
+        return Err(ApiError::InvalidRequest(format!(
+            "\"device\" must be 1 to {LONGEST_DEVICE} characters without control characters."
+        )));
+    }
+    if asked.audience.as_ref().is_some_and(|audience| odd(audience) || audience.len() > LONGEST_AUDIENCE) {
+        return Err(ApiError::InvalidRequest(format!(
+            "\"audience\" must be 1 to {LONGEST_AUDIENCE} bytes without control characters."
+        )));
+    }
+    Ok(())
+}
+
+/// `POST /session/refresh`
+pub(super) async fn refresh(
+    State(app): State<Shared>,
+    peer: Peer,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let cookie = app.cookie_token(&headers)?;
+    let asked: RefreshBody = body::read(&headers, body).await?;
+    let token = only_one(cookie, asked.refresh_token.as_deref().map(String::as_str))?;
+    let intent = if asked.rotate { Intent::Rotate } else { Intent::Peek };
+    let used = Use::of_session(app.open(token)?, app.context(peer, &headers), intent);
+    match refresh::refresh(&app.engine, used).await? {
+        Refreshed::Tokens(tokens) => Ok(reply(&app, &tokens)),
+        other => Err(other.into()),
+    }
+}
+
+/// `GET /session`
+pub(super) async fn show(State(app): State<Shared>, peer: Peer, headers: HeaderMap) -> Result<Response, ApiError> {
+    let caller = authenticate(&app, peer, &headers).await?;
+    let user = app.engine.store.user(UserSelector::Id(caller.user)).await?.ok_or(ApiError::Over(WireReason::Ended))?;
+    let identifiers: Vec<&str> = user.identifiers.iter().map(|known| known.shown.as_str()).collect();
+    let document = json!({
+        "session": View::of(caller.session, true, caller.tells_times),
+        "user": {
+            "id": user.id,
+            "identifiers": identifiers,
+            "roles": user.roles,
+            "claims": Map::<String, Value>::from_iter(user.claims.clone()),
+        },
+    });
+    Ok(Json(document).into_response())
+}
+
+/// `DELETE /session`
+pub(super) async fn end(State(app): State<Shared>, peer: Peer, headers: HeaderMap) -> Result<Response, ApiError> {
+    if let Some(token) = bearer(&headers)? {
+        let (user, id) = check_bearer(&app, token)?;
+        session::end(&app.engine, id, Some(user), Reason::SignedOut, Actor::User).await?;
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let token = app.cookie_token(&headers)?.ok_or(ApiError::NotSignedIn)?;
+    let outcome = match app.open(token) {
+        Ok(presented) => {
+            let used = Use::of_session(presented, app.context(peer, &headers), Intent::SignOut);
+            refresh::refresh(&app.engine, used).await?
+        }
+        // Not ours: there is nothing to end, and the browser is rid of it.
+        Err(ApiError::Over(reason)) => Refreshed::Over(reason),
+        Err(other) => return Err(other),
+    };
+    match outcome {
+        // Over already: what the user wants is so.
+        Refreshed::Ended | Refreshed::Over(_) => {
+            let mut response = StatusCode::NO_CONTENT.into_response();
+            if let Some(cookie) = app.cookies.forget() {
+                response.headers_mut().append(header::SET_COOKIE, cookie);
+            }
+            Ok(response)
+        }
+        other => Err(other.into()),
+    }
+}
+
+/// The tokens as JSON, and the refresh token where it belongs: in the cookie, or in the body.
+pub(super) fn reply(app: &App, tokens: &Tokens) -> Response {
+    let in_body = match tokens.kind {
+        GrantKind::Native | GrantKind::Offline => tokens.refresh_token.as_ref(),
+        GrantKind::Cookie | GrantKind::TransientCookie => None,
+    };
+    let document = TokenReply {
+        access_token: &tokens.access_token.0,
+        token_type: "Bearer",
+        expires_in: tokens.expires_in.0,
+        refresh_in: tokens.refresh_in.0,
+        refresh_token: in_body.map(regrant_engine::token::RefreshToken::expose),
+        session: SessionReply {
+            id: tokens.session.map(|id| id.to_string()),
+            user_id: tokens.user.to_string(),
+            idle_expires_at: tokens.idle.map(|idle| idle.0),
+            absolute_expires_at: Some(tokens.absolute).filter(|at| *at != AbsoluteDeadline::NEVER).map(|at| at.0),
+        },
+    };
+    let mut response = Json(document).into_response();
+    let cookie: Option<HeaderValue> = app.cookies.keep(tokens);
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}

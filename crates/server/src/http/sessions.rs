@@ -1,0 +1,109 @@
+//! `/sessions`: my devices.
+
+use axum::{
+    Json,
+    extract::{Path, RawQuery, State},
+    http::{HeaderMap, StatusCode},
+};
+use regrant_engine::{
+    event::Actor,
+    id::SessionId,
+    reason::Reason,
+    session::{self, SessionRecord},
+    time::{AbsoluteDeadline, Time},
+};
+use serde::Serialize;
+
+use super::{
+    Shared,
+    caller::{Peer, authenticate},
+    protocol_error::ApiError,
+};
+
+/// A session as its user sees it.
+#[derive(Serialize)]
+pub(super) struct View {
+    id: String,
+    current: bool,
+    user_id: String,
+    device: Option<String>,
+    user_agent: String,
+    network: String,
+    created_at: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle_expires_at: Option<Time>,
+    absolute_expires_at: Option<Time>,
+}
+
+impl View {
+    /// `tells_times`: a caller with a replayed token must not learn when the rotation was.
+    pub(super) fn of(record: SessionRecord, current: bool, tells_times: bool) -> Self {
+        let SessionRecord { session, grant, .. } = record;
+        Self {
+            id: session.id.to_string(),
+            current,
+            user_id: session.user.to_string(),
+            device: session.device,
+            user_agent: grant.context.user_agent.as_str().to_owned(),
+            network: grant.context.prefix.to_string(),
+            created_at: session.created_at,
+            last_used_at: tells_times.then_some(grant.rotated_at),
+            idle_expires_at: tells_times.then_some(grant.idle.0),
+            absolute_expires_at: Some(grant.absolute).filter(|at| *at != AbsoluteDeadline::NEVER).map(|at| at.0),
+        }
+    }
+}
+
+/// `GET /sessions`
+pub(super) async fn list(
+    State(app): State<Shared>,
+    peer: Peer,
+    headers: HeaderMap,
+) -> Result<Json<Vec<View>>, ApiError> {
+    let caller = authenticate(&app, peer, &headers).await?;
+    let current = caller.session.session.id;
+    let devices = session::devices(&app.engine, caller.user).await?;
+    let views = devices.into_iter().map(|record| {
+        let is_current = record.session.id == current;
+        View::of(record, is_current, caller.tells_times || !is_current)
+    });
+    Ok(Json(views.collect()))
+}
+
+/// `DELETE /sessions?except=current`
+pub(super) async fn end_others(
+    State(app): State<Shared>,
+    peer: Peer,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<StatusCode, ApiError> {
+    // Spelled out, so that nobody ends everything by leaving a word away.
+    if query.as_deref() != Some("except=current") {
+        return Err(ApiError::InvalidRequest(
+            "Say DELETE /sessions?except=current to end the others, or DELETE /sessions/{id} to end one.".to_owned(),
+        ));
+    }
+    let caller = authenticate(&app, peer, &headers).await?;
+    let current = Some(caller.session.session.id);
+    session::end_all(&app.engine, caller.user, current, Reason::RevokedByUser, Actor::User).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `DELETE /sessions/{id}`
+pub(super) async fn end_one(
+    State(app): State<Shared>,
+    peer: Peer,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let caller = authenticate(&app, peer, &headers).await?;
+    // Somebody else's session and one that never was are told alike.
+    let id: SessionId = id.parse().map_err(|_| ApiError::NotFound)?;
+    if session::end(&app.engine, id, Some(caller.user), Reason::RevokedByUser, Actor::User).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(ApiError::NotFound)
+    }
+}

@@ -1,0 +1,22 @@
+//! What runs beside the requests: the sweep.
+
+use std::{sync::Arc, time::Duration};
+
+use regrant_engine::Engine;
+
+/// Small and often: no clean-up is ever large enough to be felt.
+const EVERY: Duration = Duration::from_secs(30);
+
+/// Sweeps until it is dropped.
+pub(crate) async fn sweep(engine: Arc<Engine>) {
+    let mut tick = tokio::time::interval(EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        match engine.store.sweep(engine.now(), engine.settings.retention).await {
+            Ok(swept) if swept == regrant_engine::ports::Swept::default() => {}
+            Ok(swept) => tracing::debug!(expired = swept.expired, removed = swept.removed, "swept"),
+            Err(broken) => tracing::error!(%broken, "the sweep failed; it is tried again"),
+        }
+    }
+}

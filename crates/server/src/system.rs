@@ -1,0 +1,39 @@
+//! The machine's clock and randomness: the one place that reads them.
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use regrant_engine::{
+    ports::{Clock, Random},
+    time::Time,
+};
+
+/// The system's clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the time of day")]
+    fn now(&self) -> Time {
+        let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Time::from_millis(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// The library's generator, seeded by the system.
+#[derive(Debug)]
+pub(crate) struct SystemSource(SystemRandom);
+
+impl SystemSource {
+    #[allow(clippy::disallowed_methods, reason = "the one place that makes randomness")]
+    pub(crate) fn new() -> Self {
+        Self(SystemRandom::new())
+    }
+}
+
+impl Random for SystemSource {
+    #[allow(clippy::panic, reason = "without randomness nothing here is safe: stopping is the only answer")]
+    fn fill(&self, bytes: &mut [u8]) {
+        if self.0.fill(bytes).is_err() {
+            panic!("the system gives no randomness");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The log: for people on a terminal, JSON lines for machines. Secrets are never fields: their types have a silent `Debug`.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::config::{Config, ConfigError, LogFormat};
+
+/// Begins to log to standard error.
+pub(crate) fn start(config: &Config) -> Result<(), ConfigError> {
+    let level = &config.log.level;
+    let filter = EnvFilter::try_new(level)
+        .map_err(|error| ConfigError(format!("log.level: \"{level}\" is not a level or a filter: {error}")))?;
+    let terminal = std::io::stderr().is_terminal();
+    let text = match config.log.format {
+        LogFormat::Auto => terminal,
+        LogFormat::Text => true,
+        LogFormat::Json => false,
+    };
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    // A second start within one process (tests do that) keeps the first one's log.
+    let _ =
+        if text { registry.with(layer.with_ansi(terminal)).try_init() } else { registry.with(layer.json()).try_init() };
+    Ok(())
+}
