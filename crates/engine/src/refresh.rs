@@ -234,7 +234,8 @@ impl Window {
     /// One more at `now`, or the seconds to wait where `limit` a minute is reached.
     fn count_one(self, now: Time, limit: u32) -> Result<Self, Seconds> {
         let ends = self.since.plus(Seconds::MINUTE);
-        if self.count == 0 || now >= ends {
+        // A window that begins in the future was begun by a clock that has been put right since.
+        if self.count == 0 || now >= ends || now < self.since {
             Ok(Self { since: now, count: 1 })
         } else if self.count < limit {
             Ok(Self { since: self.since, count: self.count.saturating_add(1) })
@@ -442,7 +443,7 @@ pub struct Tokens {
     pub session: Option<SessionId>,
     /// What an authenticating proxy passes on.
     pub facts: Facts,
-    /// When the session ends if it is not used. `None` for a replay: it would tell when the rotation was.
+    /// When the session ends if it is not used. `None` for a replay and for a peek: it would tell when the rotation was.
     pub idle: Option<IdleDeadline>,
     /// How long the refresh token can be kept, for the cookie; tells nothing about when a rotation was.
     pub keep: Seconds,
@@ -522,7 +523,9 @@ impl Tokens {
                 .issue(grant.endpoint, grant.key, &grant.id, grant.generation, &grant.salt)
                 .ok_or_else(failed)
         };
-        let idle = (!is_replay).then_some(grant.idle);
+        // A reader is never told the idle deadline: its change, or its absence after a replay, would tell a thief who keeps
+        // asking when the holder renews (`docs/adr/0005-what-the-simulation-taught.md`).
+        let idle = (renews && !is_replay).then_some(grant.idle);
         let full = IdleDeadline::sliding(now, engine.settings.lifetimes.of(grant.kind).idle, grant.absolute);
         let kept_until = idle.unwrap_or(full).0;
         Ok(Self {
@@ -667,6 +670,8 @@ pub fn decide(state: Option<&State>, attempt: &Attempt, policy: &Policy, now: Ti
     let Some(State { grant, session, user, client_exists, consent_stands }) = state.filter(|_| attempt.genuine) else {
         return Decision::Unknown;
     };
+    // The minute of the limits is the clock's own: pinned to the last event it would not end until a wild clock is caught up.
+    let clock = now;
     let now = now.max(grant.last_event);
     let (n, g) = (attempt.generation, grant.generation);
     let behind = g.0.saturating_sub(n.0);
@@ -705,7 +710,7 @@ pub fn decide(state: Option<&State>, attempt: &Attempt, policy: &Policy, now: Ti
     if !consent_stands {
         return Decision::Ended(Reason::ConsentRevoked);
     }
-    if let Some(reason) = grant.expired(policy, now) {
+    if let Some((reason, _)) = grant.expired(policy, now) {
         return Decision::Ended(reason);
     }
     // Row 7: the token before a change of privilege, whose new token nobody has used: its reply was lost, or it is the
@@ -744,7 +749,7 @@ pub fn decide(state: Option<&State>, attempt: &Attempt, policy: &Policy, now: Ti
         let Some(next) = g.next() else {
             return Decision::Ends(Reason::GenerationExhausted);
         };
-        return match grant.pace.rotations.count_one(now, policy.rotations_per_minute) {
+        return match grant.pace.rotations.count_one(clock, policy.rotations_per_minute) {
             Ok(_) => Decision::Rotated { next },
             Err(retry_after) => Decision::Limited { retry_after },
         };
@@ -752,7 +757,7 @@ pub fn decide(state: Option<&State>, attempt: &Attempt, policy: &Policy, now: Ti
     match grant.replay(attempt, proven, policy, now) {
         // Row 21.
         None => Decision::Reused,
-        Some(replay) => match grant.pace.replays.count_one(now, policy.replays_per_minute) {
+        Some(replay) => match grant.pace.replays.count_one(clock, policy.replays_per_minute) {
             Ok(_) => Decision::Replayed(replay),
             Err(retry_after) => Decision::Limited { retry_after },
         },
@@ -804,14 +809,14 @@ impl Grant {
             .map_or(self.absolute, |lifetime| self.absolute.min(AbsoluteDeadline(self.issued_at.plus(lifetime))))
     }
 
-    /// Which deadline has passed at `now`, if one has: the one that passed first.
+    /// Which deadline has passed at `now`, if one has, and when: the one that passed first.
     #[must_use]
-    pub fn expired(&self, policy: &Policy, now: Time) -> Option<Reason> {
+    pub fn expired(&self, policy: &Policy, now: Time) -> Option<(Reason, Time)> {
         let absolute = self.absolute_under(policy);
         if now >= self.idle.0 && self.idle.0 < absolute.0 {
-            Some(Reason::ExpiredIdle)
+            Some((Reason::ExpiredIdle, self.idle.0))
         } else if now >= absolute.0 {
-            Some(Reason::ExpiredAbsolute)
+            Some((Reason::ExpiredAbsolute, absolute.0))
         } else {
             None
         }
@@ -823,12 +828,13 @@ impl Grant {
 /// Pure, like [`decide`], whose decision about this grant and attempt it carries out.
 #[must_use]
 pub fn apply(decision: &Decision, grant: &Grant, attempt: &Attempt, policy: &Policy, now: Time) -> Option<Grant> {
+    let clock = now;
     let now = now.max(grant.last_event);
     match decision {
         Decision::Unknown | Decision::Refused(_) | Decision::Ended(_) | Decision::Limited { .. } => None,
         Decision::Reused => Some(ended(grant, Reason::Reused, now)),
         Decision::Ends(reason) => Some(ended(grant, *reason, now)),
-        Decision::Healed { next } | Decision::Rotated { next } => Some(rotated(grant, *next, attempt, policy, now)),
+        Decision::Healed { next } | Decision::Rotated { next } => Some(rotated(grant, *next, attempt, policy, clock)),
         Decision::Kept => {
             let slides = !attempt.peek && grant.rotation_is_off(policy);
             let mut next = grant.clone();
@@ -847,7 +853,7 @@ pub fn apply(decision: &Decision, grant: &Grant, attempt: &Attempt, policy: &Pol
             if worse {
                 next.suspicion.worst = Some(*replay);
             }
-            next.pace.replays = grant.pace.replays.count_one(now, u32::MAX).unwrap_or(grant.pace.replays);
+            next.pace.replays = grant.pace.replays.count_one(clock, u32::MAX).unwrap_or(grant.pace.replays);
             next.last_event = now;
             Some(next)
         }
@@ -879,7 +885,8 @@ fn ended(grant: &Grant, reason: Reason, now: Time) -> Grant {
     Grant { life: Life::Ended { at: now, reason }, last_event: now, ..grant.clone() }
 }
 
-fn rotated(grant: &Grant, generation: Generation, attempt: &Attempt, policy: &Policy, now: Time) -> Grant {
+fn rotated(grant: &Grant, generation: Generation, attempt: &Attempt, policy: &Policy, clock: Time) -> Grant {
+    let now = clock.max(grant.last_event);
     let absolute = grant.absolute_under(policy);
     let mut networks = grant.networks.clone();
     networks.note(attempt.context.network);
@@ -901,7 +908,7 @@ fn rotated(grant: &Grant, generation: Generation, attempt: &Attempt, policy: &Po
         networks,
         suspicion: grant.suspicion.closed(),
         pace: Pace {
-            rotations: grant.pace.rotations.count_one(now, u32::MAX).unwrap_or(grant.pace.rotations),
+            rotations: grant.pace.rotations.count_one(clock, u32::MAX).unwrap_or(grant.pace.rotations),
             replays: Window::default(),
         },
         ..grant.clone()

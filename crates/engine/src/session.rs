@@ -99,10 +99,7 @@ impl SessionRecord {
         }
         let policy = engine.settings.policy(self.grant.kind);
         match self.grant.expired(&policy, now) {
-            Some(reason) => {
-                let at = if reason == Reason::ExpiredIdle { self.grant.idle.0 } else { self.grant.absolute.0 };
-                Life::Ended { at, reason }
-            }
+            Some((reason, at)) => Life::Ended { at, reason },
             None => Life::Alive,
         }
     }

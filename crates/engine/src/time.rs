@@ -41,6 +41,13 @@ impl Time {
         Self(self.0.saturating_sub(lifetime.millis()))
     }
 
+    /// The full hour that this time lies in.
+    #[must_use]
+    pub const fn hour(self) -> Self {
+        let hour = Seconds::HOUR.millis();
+        Self(self.0.div_euclid(hour) * hour)
+    }
+
     /// Milliseconds from `earlier` to this time, 0 where `earlier` is later.
     #[must_use]
     pub const fn millis_since(self, earlier: Self) -> i64 {

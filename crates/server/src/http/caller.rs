@@ -72,8 +72,6 @@ pub(super) fn only_one<'t>(cookie: Option<&'t str>, body: Option<&'t str>) -> Re
 pub(super) struct Caller {
     pub(super) user: UserId,
     pub(super) session: SessionRecord,
-    /// Deadlines and times of use may be told: the token is not a replayed one.
-    pub(super) tells_times: bool,
 }
 
 /// Finds out who calls: by Bearer with an access token meant for this issuer, or by the cookie, which is read like any use of
@@ -82,12 +80,12 @@ pub(super) async fn authenticate(app: &Shared, peer: Peer, headers: &HeaderMap) 
     if let Some(token) = bearer(headers)? {
         let (user, session) = check_bearer(app, token)?;
         let session = alive(&app.engine, user, session).await?.ok_or(ApiError::AccessToken)?;
-        return Ok(Caller { user, session, tells_times: true });
+        return Ok(Caller { user, session });
     }
     let tokens = peek(app, peer, headers).await?;
     let id = tokens.session.ok_or(ApiError::NotSignedIn)?;
     let session = alive(&app.engine, tokens.user, id).await?.ok_or(ApiError::Over(WireReason::Ended))?;
-    Ok(Caller { user: tokens.user, session, tells_times: tokens.idle.is_some() })
+    Ok(Caller { user: tokens.user, session })
 }
 
 /// Reads the cookie's refresh token.

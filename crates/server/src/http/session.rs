@@ -176,7 +176,7 @@ pub(super) async fn show(State(app): State<Shared>, peer: Peer, headers: HeaderM
     let user = app.engine.store.user(UserSelector::Id(caller.user)).await?.ok_or(ApiError::Over(WireReason::Ended))?;
     let identifiers: Vec<&str> = user.identifiers.iter().map(|known| known.shown.as_str()).collect();
     let document = json!({
-        "session": View::of(caller.session, true, caller.tells_times),
+        "session": View::of(caller.session, true),
         "user": {
             "id": user.id,
             "identifiers": identifiers,

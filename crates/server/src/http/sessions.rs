@@ -30,16 +30,14 @@ pub(super) struct View {
     user_agent: String,
     network: String,
     created_at: Time,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_used_at: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    idle_expires_at: Option<Time>,
+    last_used_at: Time,
+    idle_expires_at: Time,
     absolute_expires_at: Option<Time>,
 }
 
 impl View {
-    /// `tells_times`: a caller with a replayed token must not learn when the rotation was.
-    pub(super) fn of(record: SessionRecord, current: bool, tells_times: bool) -> Self {
+    /// Times of use are told by the hour: to the second, a thief who keeps reading would learn when the holder renews.
+    pub(super) fn of(record: SessionRecord, current: bool) -> Self {
         let SessionRecord { session, grant, .. } = record;
         Self {
             id: session.id.to_string(),
@@ -49,8 +47,8 @@ impl View {
             user_agent: grant.context.user_agent.as_str().to_owned(),
             network: grant.context.prefix.to_string(),
             created_at: session.created_at,
-            last_used_at: tells_times.then_some(grant.rotated_at),
-            idle_expires_at: tells_times.then_some(grant.idle.0),
+            last_used_at: grant.rotated_at.hour(),
+            idle_expires_at: grant.idle.0.hour(),
             absolute_expires_at: Some(grant.absolute).filter(|at| *at != AbsoluteDeadline::NEVER).map(|at| at.0),
         }
     }
@@ -67,7 +65,7 @@ pub(super) async fn list(
     let devices = session::devices(&app.engine, caller.user).await?;
     let views = devices.into_iter().map(|record| {
         let is_current = record.session.id == current;
-        View::of(record, is_current, caller.tells_times || !is_current)
+        View::of(record, is_current)
     });
     Ok(Json(views.collect()))
 }
