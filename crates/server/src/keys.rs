@@ -21,11 +21,11 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 /// The secrets of the key file.
-pub(crate) struct Keys {
+pub struct Keys {
     /// Seals the signing keys and keys the digests.
-    pub(crate) sealing: Zeroizing<[u8; 32]>,
+    pub sealing: Zeroizing<[u8; 32]>,
     /// Makes refresh tokens, by id.
-    pub(crate) refresh: BTreeMap<KeyId, Master>,
+    pub refresh: BTreeMap<KeyId, Master>,
 }
 
 impl fmt::Debug for Keys {
@@ -36,7 +36,7 @@ impl fmt::Debug for Keys {
 
 /// Why the key file cannot be used.
 #[derive(Debug)]
-pub(crate) struct KeyFileError(pub(crate) String);
+pub struct KeyFileError(pub String);
 
 impl fmt::Display for KeyFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,7 +61,7 @@ struct WrittenMaster {
 }
 
 /// Reads the key file. `Ok(None)` if there is none.
-pub(crate) fn read(file: &Path) -> Result<Option<Keys>, KeyFileError> {
+pub fn read(file: &Path) -> Result<Option<Keys>, KeyFileError> {
     let shown = file.display();
     let metadata = match fs::metadata(file) {
         Ok(metadata) => metadata,
@@ -102,7 +102,7 @@ pub(crate) fn read(file: &Path) -> Result<Option<Keys>, KeyFileError> {
 }
 
 /// Makes a new key file: written whole under another name, synced, then named. An existing one is never replaced.
-pub(crate) fn create(file: &Path, random: &dyn Random) -> Result<(), KeyFileError> {
+pub fn create(file: &Path, random: &dyn Random) -> Result<(), KeyFileError> {
     let fresh = || {
         let mut bytes = Zeroizing::new([0; 32]);
         random.fill(bytes.as_mut_slice());

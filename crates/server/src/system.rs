@@ -8,7 +8,7 @@ use regrant_engine::{
 
 /// The system's clock.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct SystemClock;
+pub struct SystemClock;
 
 impl Clock for SystemClock {
     #[allow(clippy::disallowed_methods, reason = "the one place that reads the time of day")]
@@ -20,11 +20,12 @@ impl Clock for SystemClock {
 
 /// The library's generator, seeded by the system.
 #[derive(Debug)]
-pub(crate) struct SystemSource(SystemRandom);
+pub struct SystemSource(SystemRandom);
 
 impl SystemSource {
     #[allow(clippy::disallowed_methods, reason = "the one place that makes randomness")]
-    pub(crate) fn new() -> Self {
+    /// The generator, seeded by the system.
+    pub fn new() -> Self {
         Self(SystemRandom::new())
     }
 }

@@ -92,8 +92,10 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Parses the arguments, does what they say, and prints what came of it.
-pub(crate) fn run() -> ExitCode {
+/// Parses the arguments of the process, does what they say, and prints what came of it.
+///
+/// Returns the exit code: 0 done, 1 the thing said no, 2 usage, configuration or file.
+pub fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

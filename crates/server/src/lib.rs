@@ -1,0 +1,17 @@
+//! `regrant`: one binary that signs people in, renews their tokens and finds thieves out.
+//!
+//! The command line is `cli/`; `main.rs` only calls it. A running server is `serve.rs`: data directory (`home.rs`),
+//! engine, control socket (`control/`), HTTP (`http/`), sweeps (`jobs.rs`).
+
+mod cli;
+mod config;
+mod control;
+mod home;
+mod http;
+mod jobs;
+pub mod keys;
+mod serve;
+pub mod system;
+mod telemetry;
+
+pub use cli::run;
