@@ -22,6 +22,12 @@ impl Clock for SystemClock {
 #[derive(Debug)]
 pub struct SystemSource(SystemRandom);
 
+impl Default for SystemSource {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl SystemSource {
     #[allow(clippy::disallowed_methods, reason = "the one place that makes randomness")]
     /// The generator, seeded by the system.

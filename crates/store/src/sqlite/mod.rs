@@ -33,7 +33,8 @@ use regrant_engine::{
         Answer, Broken, End, Identity, Judge, NewSession, Opened, PasswordChange, PasswordChanged, Random, Retention,
         RoleChanged, SessionFilter, Store, Swept, TimelineOf, UserChanged, UserSelector, UsersAdded, Verdict,
     },
-    session::SessionRecord,
+    refresh::Grant,
+    session::{Session, SessionRecord},
     time::{Seconds, Time},
     token::GrantId,
     user::{Identifier, NewUser, User},
@@ -55,8 +56,9 @@ pub type OnLostDisk = Box<dyn Fn(&str) + Send + Sync>;
 
 /// The embedded store.
 pub struct SqliteStore {
-    writer: Workers,
+    // Dropped in this order: whoever closes last writes the WAL back, and a reader may not.
     readers: Workers,
+    writer: Workers,
     random: Arc<dyn Random>,
 }
 
@@ -79,6 +81,12 @@ impl SqliteStore {
             readers: Workers::readers(readers, QUEUE),
             random,
         })
+    }
+
+    /// Puts sessions with their own grants into the store as they are, without rules or events: for load tests, which need a
+    /// full store sooner than people could sign in.
+    pub fn seed(&self, sessions: Vec<(Session, Grant)>) -> Answer<'_, ()> {
+        self.write(move |db| sessions.iter().try_for_each(|(session, grant)| session::insert(db, session, grant)))
     }
 
     /// Runs `job` in the next group commit.

@@ -8,6 +8,7 @@ use regrant_engine::{
     login::FailureKey,
     ports::{End, Facts, NewSession, Opened, Random, SessionFilter},
     reason::Reason,
+    refresh::Grant,
     session::{Session, SessionRecord},
     time::Time,
     token::GrantId,
@@ -39,18 +40,13 @@ pub(super) fn open(db: &Connection, random: &dyn Random, new: &NewSession) -> Re
         refresh::refresh(db, random, replaced, judge)?;
     }
     make_room(db, random, new)?;
-    row::insert_grant(db, grant)?;
-    insert(db, session, &grant.id)?;
+    insert(db, session, grant)?;
     event::insert(db, &new.event)?;
     for FailureKey(key) in &new.forgive {
         db.prepare_cached("DELETE FROM failures WHERE key = ?")?.execute(params![key])?;
     }
-    let facts = Facts {
-        auth_time: session.auth_time,
-        amr: session.amr.clone(),
-        roles: refresh::split_roles(roles),
-        identifier,
-    };
+    let facts =
+        Facts { auth_time: session.auth_time, amr: session.amr.clone(), roles: refresh::words(roles), identifier };
     Ok(Opened::Opened { facts })
 }
 
@@ -73,8 +69,10 @@ fn make_room(db: &Connection, random: &dyn Random, new: &NewSession) -> Result<(
     Ok(())
 }
 
-fn insert(db: &Connection, session: &Session, grant: &GrantId) -> Result<(), Fault> {
-    let [a, b, c, d, ..] = grant.0;
+/// Writes a session and its own grant.
+pub(super) fn insert(db: &Connection, session: &Session, grant: &Grant) -> Result<(), Fault> {
+    row::insert_grant(db, grant)?;
+    let [a, b, c, d, ..] = grant.id.0;
     db.prepare_cached(
         "INSERT INTO sessions (id, shard, user_id, grant_id, created_at, auth_time, amr, device, user_agent, network, \
          address, prefix) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -83,7 +81,7 @@ fn insert(db: &Connection, session: &Session, grant: &GrantId) -> Result<(), Fau
         session.id.as_bytes(),
         [a, b, c, d],
         session.user.as_bytes(),
-        grant.0,
+        grant.id.0,
         session.created_at.millis(),
         session.auth_time.millis(),
         session.amr.join(" "),
@@ -110,7 +108,7 @@ fn record(row: &rusqlite::Row<'_>) -> Result<SessionRecord, Fault> {
     let id = SessionId::from_bytes(columns.take()?);
     let user = UserId::from_bytes(columns.take()?);
     let (created_at, auth_time) = (columns.time()?, columns.time()?);
-    let amr = columns.take::<String>()?.split(' ').map(str::to_owned).collect();
+    let amr = refresh::words(columns.take()?);
     let device = columns.take()?;
     let context = columns.context()?;
     let life = columns.life()?;
@@ -188,17 +186,42 @@ pub(super) fn end_of_user(
     except: Option<SessionId>,
     end: End,
 ) -> Result<u64, Fault> {
-    let mut statement =
-        db.prepare_cached("SELECT id FROM sessions WHERE user_id = ? AND ended_at IS NULL ORDER BY id")?;
-    let ids = statement
-        .query_map(params![user.as_bytes()], |row| row.get(0).map(SessionId::from_bytes))?
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut statement = db.prepare_cached(
+        "SELECT s.id, g.idle_deadline, g.absolute_deadline FROM sessions s JOIN grants g ON g.id = s.grant_id \
+         WHERE s.user_id = ? AND s.ended_at IS NULL ORDER BY s.id",
+    )?;
+    let sessions = statement
+        .query_map(params![user.as_bytes()], |row| row.try_into())?
+        .collect::<Result<Vec<([u8; 16], i64, i64)>, _>>()?;
     let mut ended = 0;
-    for id in ids.into_iter().filter(|id| Some(*id) != except) {
-        // One that expired unseen has ended already; it is left to the sweep, which knows when.
-        ended += u64::from(end_one(db, random, id, None, end)?);
+    for (id, idle, absolute) in sessions {
+        let id = SessionId::from_bytes(id);
+        if Some(id) == except {
+            continue;
+        }
+        if idle.min(absolute) > end.at.millis() {
+            end_rows(db, random, id, user, end)?;
+            ended += 1;
+        } else {
+            // It expired unseen and does not count. It is written all the same: if only the clock was wrong, it must not be
+            // there again once the clock is right, for whoever asked was told that all are over.
+            expire(db, random, id, user, (idle, absolute))?;
+        }
     }
     Ok(ended)
+}
+
+/// Writes the deadline, idle or absolute, that passed first.
+pub(super) fn expire(
+    db: &Connection,
+    random: &dyn Random,
+    id: SessionId,
+    user: UserId,
+    (idle, absolute): (i64, i64),
+) -> Result<(), Fault> {
+    let reason = if idle < absolute { Reason::ExpiredIdle } else { Reason::ExpiredAbsolute };
+    let at = Time::from_millis(idle.min(absolute));
+    end_rows(db, random, id, user, End { at, reason, actor: Actor::System })
 }
 
 /// Ends everything that a user holds: every session, and every grant that has none.
