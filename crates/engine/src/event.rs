@@ -73,8 +73,6 @@ named! {
         RoleRevoked = "role.revoked",
         /// A sign-in failed.
         SignInFailed = "sign_in.failed",
-        /// A sign-in was refused before it was looked at: too many failures.
-        SignInLimited = "sign_in.limited",
         /// A user signed in.
         SessionCreated = "session.created",
         /// A session ended.

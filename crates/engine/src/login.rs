@@ -1,9 +1,9 @@
 //! Signing in with a password.
 //!
-//! 1. Wait for a turn to hash; too many waiting is [`SignIn::Busy`].
-//! 2. Look at the failures counted for the account, the account with this address, and the network. Too many is
-//!    [`SignIn::Limited`], before anything is hashed. The turn is held from here on, so no more attempts slip between this
-//!    look and the count than hash at once.
+//! 1. Look at the failures counted for the account, the account with this address, and the network. Too many is
+//!    [`SignIn::Limited`], before anything is hashed.
+//! 2. Wait for a turn to hash; too many waiting is [`SignIn::Busy`]. Look at the failures again: the turn is held from here
+//!    on, so no more attempts slip between this look and the count than hash at once.
 //! 3. Check the password; for an unknown user a decoy's, so that neither the answer nor its time tells who exists.
 //! 4. Open the session: the store re-reads the user, keeps the limit of sessions, ends the one that this replaces.
 

@@ -15,7 +15,13 @@ pub(crate) async fn sweep(engine: Arc<Engine>) {
         tick.tick().await;
         match engine.store.sweep(engine.now(), engine.settings.retention).await {
             Ok(swept) if swept == regrant_engine::ports::Swept::default() => {}
-            Ok(swept) => tracing::debug!(expired = swept.expired, removed = swept.removed, "swept"),
+            Ok(swept) => {
+                tracing::debug!(expired = swept.expired, removed = swept.removed, "swept");
+                // A full batch means that more is waiting: go on, between the requests.
+                if swept.removed + swept.expired >= u64::from(engine.settings.retention.batch) {
+                    tick.reset_immediately();
+                }
+            }
             Err(broken) => tracing::error!(%broken, "the sweep failed; it is tried again"),
         }
     }

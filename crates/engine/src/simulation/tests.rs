@@ -135,8 +135,8 @@ fn a_copy_that_is_used_a_day_later_gets_nothing_and_betrays_itself() {
     assert_eq!((hunt.most_tokens(), hunt.found(), hunt.by_victim()), (0, 1.0, 0.0));
 }
 
-/// A hole, held here until it is closed: the idle deadline in the reply to a peek, or its absence from a replay's, says that
-/// the victim has rotated, so that a thief behind the same address never misses the burst window.
+/// Why readers are told nothing that betrays a rotation: a thief behind the same address who learns of each one never misses
+/// the burst window. `decide` cannot see what a reply says, so this holds the rule's limit and not the reply's.
 #[test]
 fn a_thief_who_peeks_for_news_behind_the_same_address_is_never_found() {
     let thief = Thief::new(Place::SameAddress, Tactic::InStepWatching);

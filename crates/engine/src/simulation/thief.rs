@@ -44,8 +44,9 @@ pub enum Tactic {
     InStep,
     /// Does not know, and aims at the middle of the time in which the victim is due, corrected by whether it came first.
     InStepBlind,
-    /// Peeks every 5 seconds with the token it holds. The reply's idle deadline, or its absence, tells when the victim has
-    /// rotated, and then it renews within the burst window.
+    /// Peeks every 5 seconds with the token it holds, as if the reply told when the victim has rotated, and then renews within
+    /// the burst window. `POST /session/refresh` tells readers nothing of the kind; `GET /auth/verify` still does, by setting
+    /// the cookie for a replay and not for the newest token.
     InStepWatching,
     /// Uses the copy a day later.
     Delayed,

@@ -104,7 +104,6 @@ fn bead(event: &Event) -> String {
         | EventKind::RoleGranted
         | EventKind::RoleRevoked
         | EventKind::SignInFailed
-        | EventKind::SignInLimited
         | EventKind::KeyCreated => ("·", event.kind.to_string()),
     };
     let reason = event.reason.map(|reason| format!(" [{reason}]")).unwrap_or_default();
