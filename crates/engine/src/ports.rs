@@ -90,8 +90,8 @@ pub struct Verdict {
     pub loaded: Option<Box<Loaded>>,
     /// The grant's row is to be written.
     pub write: bool,
-    /// The grant's family ends for this reason; if it is a session's own grant, with the session and all its grants.
-    pub ends: Option<Reason>,
+    /// The grant's family ends so; if it is a session's own grant, with the session and all its grants.
+    pub ends: Option<End>,
     /// To be written to the timeline.
     pub events: Vec<Event>,
     /// To be written to the outbox.
@@ -201,6 +201,8 @@ pub struct Retention {
     pub rotations: Seconds,
     /// See [`Self::rotations`].
     pub rotations_kept: u32,
+    /// Counts of failed sign-ins.
+    pub failures: Seconds,
     /// A passed deadline is answered at once and written this much later, so that a wild clock destroys nothing.
     pub settle: Seconds,
     /// At most so many rows of each kind in one transaction.
@@ -341,6 +343,8 @@ pub trait Store: Send + Sync {
     fn identity(&self) -> Answer<'_, Identity>;
     /// Remembers them. Check values are only ever added.
     fn remember(&self, identity: Identity) -> Answer<'_, ()>;
+    /// Ends the next `limit` sessions of everybody; how many there were. Asked again until there are none.
+    fn end_sessions_of_all(&self, end: End, limit: u32) -> Answer<'_, u64>;
     /// Whether any session is alive at `now` as far as the rows say.
     fn has_live_sessions(&self, now: Time) -> Answer<'_, bool>;
 

@@ -32,7 +32,7 @@ use crate::{
     event::{Actor, Event, EventKind, Mail, MailKind},
     id::{ClientId, Epoch, Generation, GrantRef, SessionId, UserId},
     mint::AccessToken,
-    ports::{Broken, Facts, Judge, Loaded, Random, Verdict},
+    ports::{Broken, End, Facts, Judge, Loaded, Random, Verdict},
     reason::{Life, Reason, WireReason, named},
     time::{AbsoluteDeadline, IdleDeadline, Seconds, Time},
     token::{Endpoint, GrantId, KeyId, Presented, RefreshToken, Salt},
@@ -474,11 +474,16 @@ pub async fn refresh(engine: &Arc<Engine>, used: Use) -> Result<Refreshed, Broke
     let now = engine.now();
     let intent = used.intent;
     let verdict = engine.store.refresh(used.presented.grant, judge(engine, used, now)).await?;
-    let renews = match intent {
-        Intent::Rotate => true,
-        Intent::Peek | Intent::SignOut | Intent::Replace => false,
-        // A successor that somebody's lost reply carried is given again; a token that is young enough stays what it is.
-        Intent::RotateAfter(_) => verdict.decision != Decision::Kept,
+    let renews = match (intent, &verdict.decision) {
+        (Intent::Rotate, _) => true,
+        (Intent::Peek | Intent::SignOut | Intent::Replace, _) => false,
+        (Intent::RotateAfter(_), Decision::Kept) => false,
+        // The successor is given again when this reader would have renewed. Sooner it is a peek: else whoever keeps reading
+        // with a copy would be handed the successor the moment its holder renews.
+        (Intent::RotateAfter(age), Decision::Replayed(_)) => {
+            verdict.loaded.as_ref().is_some_and(|loaded| now >= loaded.state.grant.rotated_at.plus(age))
+        }
+        (Intent::RotateAfter(_), _) => true,
     };
     settle(engine, &verdict, renews, now)
 }
@@ -607,6 +612,7 @@ fn sentence(engine: &Engine, used: &Use, loaded: Option<&Loaded>, now: Time) -> 
         Decision::Ends(reason) => Some(*reason),
         _ => asked_to_end,
     };
+    let ends = ends.map(|reason| End { at: now.max(grant.last_event), reason, actor: Actor::User });
     let write = next.is_some();
     let state = State { grant: next.unwrap_or_else(|| grant.clone()), ..loaded.state.clone() };
     Verdict {

@@ -70,6 +70,7 @@ impl Settings {
                 events: Seconds::days(90),
                 rotations: Seconds::DAY,
                 rotations_kept: 10,
+                failures: SignInLimits::default().window,
                 settle: Seconds::days(7),
                 batch: 500,
             },

@@ -11,11 +11,13 @@ use std::{
 
 use regrant_engine::{
     Engine,
+    event::Actor,
     digest::Digests,
     factor::password::Hasher,
     keyring::{self, Vault},
     mint::Mint,
-    ports::{Broken, Clock, Identity, Random, Store},
+    ports::{Broken, Clock, End, Identity, Random, Store},
+    reason::Reason,
     token::{KeyId, RefreshKeys},
 };
 use regrant_store::sqlite::SqliteStore;
@@ -215,12 +217,25 @@ impl Home {
     pub(crate) async fn claim(&self, issuer: &str, change: bool) -> Result<(), HomeError> {
         let stored = self.stored_issuer().await?;
         if let Some(stored) = stored.filter(|stored| stored != issuer) {
-            if !change && self.store.has_live_sessions(SystemClock.now()).await? {
-                return Err(HomeError::Issuer { stored, asked: issuer.to_owned() });
+            if self.store.has_live_sessions(SystemClock.now()).await? {
+                if !change {
+                    return Err(HomeError::Issuer { stored, asked: issuer.to_owned() });
+                }
+                self.end_all_sessions().await?;
             }
-            tracing::warn!(%stored, %issuer, "the issuer changes: refresh tokens from before do not work any more");
+            tracing::warn!(%stored, %issuer, "the issuer changes");
         }
         self.store.remember(Identity { issuer: Some(issuer.to_owned()), refresh_keys: vec![] }).await?;
+        Ok(())
+    }
+}
+
+impl Home {
+    /// Signs everybody out, a batch at a time. Refresh tokens are made for one issuer; listed as alive they would be a lie.
+    async fn end_all_sessions(&self) -> Result<(), HomeError> {
+        const BATCH: u32 = 1000;
+        let end = End { at: SystemClock.now(), reason: Reason::RevokedByAdmin, actor: Actor::Operator };
+        while self.store.end_sessions_of_all(end, BATCH).await? > 0 {}
         Ok(())
     }
 }

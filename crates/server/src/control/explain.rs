@@ -62,7 +62,7 @@ fn drawn(explanation: &Explanation) -> String {
 
 fn standing_in_words(standing: &str) -> &'static str {
     match standing {
-        "newest" => "the newest one",
+        "newest" => "the newest one of its session",
         "predecessor" => "the one before the newest, good for a retry",
         "ahead" => "newer than the store knows: it lost its newest writes",
         _ => "an old one, whose use ends the session",
@@ -89,7 +89,7 @@ fn bead(event: &Event) -> String {
         EventKind::Reused => (
             "✖",
             format!(
-                "generation {} used again when {} was the newest: stolen",
+                "generation {} used again when {} was the newest: two parties held it",
                 number(event, "presented"),
                 number(event, "newest")
             ),

@@ -145,6 +145,8 @@ CREATE TABLE failures (
     since INTEGER NOT NULL,
     count INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+-- Strangers fill this table; the sweep must not walk through it.
+CREATE INDEX failures_by_age ON failures (since);
 
 CREATE TABLE outbox (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use regrant_engine::{
     Engine,
-    event::EventKind,
+    event::{Actor, Event, EventKind},
+    id::Epoch,
     login::SignIn,
     password_change::{self, Changed},
+    ports::{Loaded, PasswordChange, PasswordChanged, Verdict},
     reason::{Reason, WireReason},
-    refresh::{Intent, Refusal},
+    refresh::{Decision, Intent, Refusal, raise},
     token::Endpoint,
 };
 
@@ -112,6 +114,29 @@ pub(super) async fn of_two_changes_at_once_one_wins(world: World) {
         let new = try_sign_in(&engine, &name, passwords[winner], HOME, None).await;
         assert!(matches!(new, SignIn::Granted(_)));
     }
+}
+
+/// The hash is not the one that was compared any more: the change is not made, and nothing ends.
+pub(super) async fn a_change_of_another_password_than_was_checked_is_a_conflict(world: World) {
+    let ada = world.user("ada").await;
+    let (acting, other) = (world.sign_in("ada").await, world.sign_in("ada").await);
+    let before = world.record(acting.session).await;
+    let engine = world.engine();
+    let now = engine.now();
+    let judge = Box::new(move |loaded: Option<&Loaded>| {
+        let mut loaded = loaded.unwrap().clone();
+        loaded.state.grant = raise(&loaded.state.grant, Epoch(1), now).unwrap();
+        let decision = Decision::Rotated { next: loaded.state.grant.generation };
+        Verdict { decision, loaded: Some(Box::new(loaded)), write: true, ends: None, events: vec![], mail: None }
+    });
+    let event = Event::new(EventKind::PasswordChanged, now, Actor::User, &*engine.random).user(ada);
+    let change = PasswordChange { expected: "the hash of before".to_owned(), hash: "another".to_owned(), event };
+    let changed = world.store().change_password(before.grant.id, judge, change).await;
+    assert_eq!(changed, Ok(PasswordChanged::Conflict));
+    assert_eq!(world.record(acting.session).await, before);
+    world.rotate(&acting.token).await;
+    world.rotate(&other.token).await;
+    world.sign_in("ada").await;
 }
 
 /// The same session twice at once, as a form that is sent twice.

@@ -1,5 +1,7 @@
 //! The rotation on a store: one successor for all, whoever asks and whenever the machine stops.
 
+use std::sync::{Arc, Mutex};
+
 use regrant_engine::{
     event::{EventKind, MailKind},
     ports::TimelineOf,
@@ -171,6 +173,45 @@ pub(super) async fn a_lost_reply_is_given_again_after_a_crash(mut world: World) 
     assert_eq!(world.refresh(&signed.token).await, Seen::Replayed(successor.clone()));
     assert_eq!(world.generation(signed.session).await, 2);
     world.rotate(&successor).await;
+}
+
+/// The machine stops in the middle of it all: each chain is at least where its holder was told, and goes on from there.
+pub(super) async fn what_was_acknowledged_under_load_survives_a_crash(mut world: World) {
+    world.user("ada").await;
+    let mut held = Vec::new();
+    let mut chains = tokio::task::JoinSet::new();
+    for _ in 0..6 {
+        let signed = world.sign_in("ada").await;
+        let holder = Arc::new(Mutex::new((1, signed.token.clone())));
+        held.push((signed.session, Arc::clone(&holder)));
+        let engine = world.engine();
+        chains.spawn(async move {
+            for generation in 2..=50 {
+                let token = holder.lock().unwrap().1.clone();
+                let seen = use_token(engine.clone(), token, Intent::Rotate, HOME, FIREFOX).await;
+                *holder.lock().unwrap() = (generation, seen.token().expect("a live token").to_owned());
+            }
+        });
+    }
+    let mut left = Vec::new();
+    while !chains.is_empty() {
+        let told: Vec<_> = held.iter().map(|(id, holder)| (*id, holder.lock().unwrap().clone())).collect();
+        left.push((told, world.snapshot()));
+        // Another look whenever a chain is done.
+        chains.join_next().await;
+    }
+    for (told, place) in left {
+        world.go_to(place).await;
+        for (session, (generation, token)) in told {
+            let found = world.generation(session).await;
+            assert!(found >= generation, "{generation} was told, and {found} is there");
+            // The chain went on while the machine was stopping; a holder who was told no more than this goes on too.
+            if found - generation <= 1 {
+                let seen = world.refresh(&token).await;
+                assert!(seen.token().is_some(), "{seen:?}");
+            }
+        }
+    }
 }
 
 /// A client that closed its connection: its request is dropped at any point, before or after the commit.

@@ -1,9 +1,13 @@
 //! Signing in: wrong is wrong whoever it is, and only failures count.
 
 use regrant_engine::{
+    event::{Actor, Event, EventKind},
+    id::{GrantRef, SessionId},
     login::SignIn,
-    ports::{UserSelector, UsersAdded},
+    ports::{NewSession, Opened, UserSelector, UsersAdded},
+    session,
     time::Seconds,
+    token::GrantId,
     user,
 };
 
@@ -101,8 +105,44 @@ pub(super) async fn successes_do_not_count_and_failures_run_out(world: World) {
     world.pass(Seconds(15 * 60 - 3 * 60 - 1));
     assert_eq!(attempt(&world, "ada", PASSWORD, HOME).await, "limited");
     world.pass(Seconds(1));
-    assert_eq!(attempt(&world, "ada", WRONG, HOME).await, "wrong");
+    // And a new one begins with the next.
+    for _ in 0..3 {
+        assert_eq!(attempt(&world, "ada", WRONG, HOME).await, "wrong");
+    }
+    assert_eq!(attempt(&world, "ada", PASSWORD, HOME).await, "limited");
+    world.pass(Seconds(15 * 60));
     assert_eq!(attempt(&world, "ada", PASSWORD, HOME).await, "granted");
+}
+
+/// The password was right, and then something happened before the session was opened.
+pub(super) async fn a_session_opens_under_the_epoch_of_its_proof_or_not_at_all(world: World) {
+    let ada = world.user("ada").await;
+    let cookie = world.sign_in("ada").await;
+    let record = world.record(cookie.session).await;
+    let open = async || {
+        let engine = world.engine();
+        let (mut session, mut grant) = (record.session.clone(), record.grant.clone());
+        grant.id = GrantId::new(engine.digests.shard(ada), &*engine.random);
+        grant.public_id = GrantRef::new(engine.now(), &*engine.random);
+        session.id = SessionId::new(engine.now(), &*engine.random);
+        (session.grant, grant.session) = (grant.public_id, Some(session.id));
+        let id = session.id;
+        let event = Event::new(EventKind::SessionCreated, engine.now(), Actor::User, &*engine.random).of(&grant);
+        let new = NewSession { session, grant, limit: 100, replaces: None, event, forgive: vec![] };
+        let opened = engine.store.open_session(new).await.unwrap();
+        let is_there = engine.store.session(id).await.unwrap().is_some();
+        assert_eq!(is_there, matches!(opened, Opened::Opened { .. }));
+        is_there
+    };
+    assert!(open().await);
+    let engine = world.engine();
+    user::set_disabled(&engine, UserSelector::Id(ada), true).await.unwrap();
+    assert!(!open().await, "disabled");
+    user::set_disabled(&engine, UserSelector::Id(ada), false).await.unwrap();
+    assert!(!open().await, "enabled again, but under another epoch");
+    user::delete(&engine, UserSelector::Id(ada)).await.unwrap();
+    assert!(!open().await, "deleted");
+    assert_eq!(session::devices(&engine, ada).await, Ok(vec![]));
 }
 
 /// Failures that were counted while the clock was a year ahead lock nobody out for a year.

@@ -26,7 +26,7 @@ use regrant_engine::{
     session::SessionRecord,
     settings::Settings,
     time::{Seconds, Time},
-    token::{Endpoint, KeyId, Master, Presented, RefreshKeys},
+    token::{Endpoint, KeyId, Master, RefreshKeys},
     user::{self, UserDraft},
 };
 use tokio::{sync::Barrier, task::JoinSet};
@@ -218,10 +218,6 @@ impl World {
 
     pub(crate) fn pass(&self, time: Seconds) {
         self.clock.set(self.clock.now().plus(time));
-    }
-
-    pub(crate) fn presented(&self, token: &str) -> Presented {
-        self.engine().refresh_keys.open(Endpoint::Session, token).unwrap()
     }
 }
 

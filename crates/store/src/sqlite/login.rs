@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     event,
     fault::Fault,
-    refresh::{self, ROLES, split_roles},
+    refresh::{self, ROLES, words},
     row::Columns,
     session,
 };
@@ -35,7 +35,7 @@ pub(super) fn account(db: &Connection, identifier: &Identifier) -> Result<Option
         active: columns.take()?,
         epoch: Epoch(columns.take()?),
         password: columns.take()?,
-        roles: split_roles(columns.take()?),
+        roles: words(columns.take()?),
     }))
 }
 
@@ -58,10 +58,12 @@ pub(super) fn note_failure(
 ) -> Result<(), Fault> {
     let mut statement = db.prepare_cached(
         "INSERT INTO failures (key, since, count) VALUES (?1, ?2, 1) ON CONFLICT (key) DO UPDATE SET \
-         since = iif(since > ?3, since, excluded.since), count = iif(since > ?3, min(count + 1, 1000000), 1)",
+         since = iif(since > ?3 AND since < ?4, since, excluded.since), \
+         count = iif(since > ?3 AND since < ?4, min(count + 1, 1000000), 1)",
     )?;
     for FailureKey(key) in keys {
-        statement.execute(params![key, at.millis(), at.minus(window).millis()])?;
+        // A window that begins in the future was begun by a clock that was wrong: it begins anew.
+        statement.execute(params![key, at.millis(), at.minus(window).millis(), at.plus(window).millis()])?;
     }
     event::insert(db, told)
 }

@@ -245,6 +245,10 @@ impl Store for SqliteStore {
         self.write(move |db| key::remember(db, &identity))
     }
 
+    fn end_sessions_of_all(&self, end: End, limit: u32) -> Answer<'_, u64> {
+        self.write_with(move |db, random| session::end_next(db, random, end, limit))
+    }
+
     fn has_live_sessions(&self, now: Time) -> Answer<'_, bool> {
         self.read(move |db| session::any_alive(db, now))
     }

@@ -3,15 +3,14 @@
 use std::sync::LazyLock;
 
 use regrant_engine::{
-    event::{Actor, Mail},
+    event::Mail,
     id::Epoch,
-    ports::{End, Facts, Judge, Loaded, Random, Verdict},
-    reason::Life,
+    ports::{Facts, Judge, Loaded, Random, Verdict},
     refresh::{Owner, State},
     time::{Seconds, Time},
     token::{Endpoint, GrantId},
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::{
     event,
@@ -54,12 +53,7 @@ pub(super) fn load(db: &Connection, id: &GrantId) -> Result<Option<Loaded>, Faul
         (Some(_), Some(_)) => Owner::Disabled,
         (Some(epoch), None) => Owner::Active(Epoch(epoch)),
     };
-    let facts = Facts {
-        auth_time,
-        amr: amr.map(|amr| amr.split(' ').map(str::to_owned).collect()).unwrap_or_default(),
-        roles: split_roles(roles),
-        identifier,
-    };
+    let facts = Facts { auth_time, amr: words(amr), roles: words(roles), identifier };
     // Clients and consents come with the OAuth endpoints; the session API's client is Regrant itself.
     let state = State { grant, session, user, client_exists: true, consent_stands: true };
     Ok(Some(Loaded { state, facts }))
@@ -79,8 +73,9 @@ pub(super) const ROLES: &str = "(SELECT group_concat(role, ' ' ORDER BY role) FR
 /// The first identifier of `u`.
 pub(super) const IDENTIFIER: &str = "(SELECT shown FROM identifiers WHERE user_id = u.id ORDER BY position LIMIT 1)";
 
-pub(super) fn split_roles(roles: Option<String>) -> Vec<String> {
-    roles.map(|roles| roles.split(' ').map(str::to_owned).collect()).unwrap_or_default()
+/// A list that was written with a space between.
+pub(super) fn words(text: Option<String>) -> Vec<String> {
+    text.map(|text| text.split_whitespace().map(str::to_owned).collect()).unwrap_or_default()
 }
 
 /// Writes what a verdict says.
@@ -93,12 +88,8 @@ pub(super) fn carry_out(db: &Connection, random: &dyn Random, verdict: &Verdict)
     for told in &verdict.events {
         event::insert(db, told)?;
     }
-    if let (Some(reason), Some(session), Endpoint::Session) = (verdict.ends, grant.session, grant.endpoint) {
-        let at = match grant.life {
-            Life::Ended { at, .. } => at,
-            Life::Alive => verdict.events.first().map_or(grant.last_event, |event| event.at),
-        };
-        session::end_rows(db, random, session, grant.user, End { at, reason, actor: Actor::User })?;
+    if let (Some(end), Some(session), Endpoint::Session) = (verdict.ends, grant.session, grant.endpoint) {
+        session::end_rows(db, random, session, grant.user, end)?;
     }
     match &verdict.mail {
         Some(mail) => queue(db, mail),
@@ -107,13 +98,12 @@ pub(super) fn carry_out(db: &Connection, random: &dyn Random, verdict: &Verdict)
 }
 
 fn queue(db: &Connection, mail: &Mail) -> Result<(), Fault> {
-    let sent_lately: Option<i64> = db
-        .prepare_cached("SELECT 1 FROM outbox WHERE user_id = ? AND kind = ? AND at > ? LIMIT 1")?
-        .query_row(params![mail.user.as_bytes(), mail.kind.as_str(), mail.at.minus(SAME_MAIL).millis()], |row| {
-            row.get(0)
-        })
-        .optional()?;
-    if sent_lately.is_none() {
+    // A mail from the future, written by a clock that was wrong, silences nobody.
+    let (before, after) = (mail.at.minus(SAME_MAIL).millis(), mail.at.plus(SAME_MAIL).millis());
+    let sent_lately = db
+        .prepare_cached("SELECT 1 FROM outbox WHERE user_id = ? AND kind = ? AND at > ? AND at < ? LIMIT 1")?
+        .exists(params![mail.user.as_bytes(), mail.kind.as_str(), before, after])?;
+    if !sent_lately {
         db.prepare_cached(
             "INSERT INTO outbox (user_id, shard, kind, at, data) SELECT id, shard, ?2, ?3, ?4 FROM users WHERE id = ?1",
         )?

@@ -224,6 +224,18 @@ pub(super) fn expire(
     end_rows(db, random, id, user, End { at, reason, actor: Actor::System })
 }
 
+/// Ends the next sessions of everybody that have not ended.
+pub(super) fn end_next(db: &Connection, random: &dyn Random, end: End, limit: u32) -> Result<u64, Fault> {
+    let mut statement = db.prepare_cached("SELECT id, user_id FROM sessions WHERE ended_at IS NULL LIMIT ?")?;
+    let next = statement
+        .query_map(params![limit], |row| Ok((row.get(0).map(SessionId::from_bytes)?, row.get(1).map(UserId::from_bytes)?)))?
+        .collect::<Result<Vec<_>, _>>()?;
+    for (id, user) in &next {
+        end_rows(db, random, *id, *user, end)?;
+    }
+    Ok(next.len() as u64)
+}
+
 /// Ends everything that a user holds: every session, and every grant that has none.
 pub(super) fn end_all_held(db: &Connection, random: &dyn Random, user: UserId, end: End) -> Result<u64, Fault> {
     let ended = end_of_user(db, random, user, None, end)?;

@@ -4,10 +4,8 @@
 //! through in small steps, from its beginning again once its end is reached.
 
 use regrant_engine::{
-    event::Actor,
     id::{SessionId, UserId},
-    ports::{End, Random, Retention, Swept},
-    reason::Reason,
+    ports::{Random, Retention, Swept},
     time::Time,
 };
 use rusqlite::{Connection, OptionalExtension, params};
@@ -20,7 +18,7 @@ pub(super) fn sweep(db: &Connection, random: &dyn Random, now: Time, keep: Reten
     swept.removed += rotations(db, now, keep)?;
     swept.removed += db
         .prepare_cached("DELETE FROM failures WHERE key IN (SELECT key FROM failures WHERE since < ?1 LIMIT ?2)")?
-        .execute(params![now.minus(keep.rotations).millis(), keep.batch])? as u64;
+        .execute(params![now.minus(keep.failures).millis(), keep.batch])? as u64;
     swept.removed += db
         .prepare_cached("DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE at < ?1 ORDER BY id LIMIT ?2)")?
         .execute(params![now.minus(keep.events).millis(), keep.batch])? as u64;
@@ -43,9 +41,8 @@ fn sessions(db: &Connection, random: &dyn Random, now: Time, keep: Retention) ->
         match ended_at {
             // Not at once: a clock that was wrong for a while must not end what a right one would let live.
             None if deadline <= now.minus(keep.settle).millis() => {
-                let reason = if idle < absolute { Reason::ExpiredIdle } else { Reason::ExpiredAbsolute };
-                let end = End { at: Time::from_millis(deadline), reason, actor: Actor::System };
-                session::end_rows(db, random, SessionId::from_bytes(*id), UserId::from_bytes(*user), end)?;
+                let (id, user) = (SessionId::from_bytes(*id), UserId::from_bytes(*user));
+                session::expire(db, random, id, user, (*idle, *absolute))?;
                 expired += 1;
             }
             Some(at) if *at < now.minus(keep.events).millis() => {

@@ -23,11 +23,14 @@ use super::{OnLostDisk, fault::Fault};
 const BATCH: usize = 256;
 /// Writes between two checkpoints of the WAL under load. Without load it is done when the queue is empty for a while.
 const CHECKPOINT_EVERY: usize = 8 * 1024;
+/// A commit of one job counts as so many: jobs that are committed together share the pages that they write.
+const LEAST_PER_COMMIT: usize = 8;
 const IDLE: Duration = Duration::from_secs(1);
 
 /// Work for a connection, with the way back to the one who waits.
 pub(super) struct Job<T, F> {
-    work: F,
+    /// Let go of before the answer is given: it may hold the store itself, which the one who is answered may want to close.
+    work: Option<F>,
     outcome: Option<T>,
     answer: Option<oneshot::Sender<Result<T, Broken>>>,
     promise: Option<oneshot::Receiver<Result<T, Broken>>>,
@@ -36,7 +39,7 @@ pub(super) struct Job<T, F> {
 impl<T, F> Job<T, F> {
     pub(super) fn new(work: F) -> Self {
         let (answer, promise) = oneshot::channel();
-        Self { work, outcome: None, answer: Some(answer), promise: Some(promise) }
+        Self { work: Some(work), outcome: None, answer: Some(answer), promise: Some(promise) }
     }
 }
 
@@ -48,7 +51,9 @@ trait Task: Send {
 
 impl<T: Send, F: FnMut(&Connection) -> Result<T, Fault> + Send> Task for Job<T, F> {
     fn run(&mut self, db: &Connection) -> Result<(), Fault> {
-        let work = &mut self.work;
+        let Some(work) = &mut self.work else {
+            return Err(Fault::damaged("a job was run after its answer"));
+        };
         let outcome = catch_unwind(AssertUnwindSafe(|| work(db)))
             .unwrap_or_else(|_| Err(Fault::damaged("a job of the store panicked; see the log")))?;
         self.outcome = Some(outcome);
@@ -61,6 +66,7 @@ impl<T: Send, F: FnMut(&Connection) -> Result<T, Fault> + Send> Task for Job<T, 
             (Ok(()), None) => Err(Broken::Store("a job left no outcome".to_owned())),
             (Err(broken), _) => Err(broken),
         };
+        self.work = None;
         if let Some(answer) = self.answer.take() {
             // Whoever asked may have gone: a client that closed its connection. What was done stays done.
             let _ = answer.send(result);
@@ -112,7 +118,10 @@ impl Drop for Workers {
     fn drop(&mut self) {
         self.queue = None;
         for thread in self.threads.drain(..) {
-            let _ = thread.join();
+            // A job may be the last to hold the store. Its own thread goes on to the end of the queue, and ends by itself.
+            if thread.thread().id() != thread::current().id() {
+                let _ = thread.join();
+            }
         }
     }
 }
@@ -133,7 +142,7 @@ fn write(db: &Connection, queue: &Receiver<Box<dyn Task>>, on_lost_disk: &OnLost
             Err(RecvTimeoutError::Disconnected) => return,
         }
         batch.extend(queue.try_iter().take(BATCH - 1));
-        since_checkpoint += batch.len();
+        since_checkpoint += batch.len().max(LEAST_PER_COMMIT);
         commit_all(db, &mut batch, on_lost_disk);
         batch.clear();
         if since_checkpoint >= CHECKPOINT_EVERY {

@@ -121,6 +121,7 @@ never_asked! {
     fn add_first_signing_key(SealedKey, Event) -> Vec<SealedKey>;
     fn identity() -> Identity;
     fn remember(Identity) -> ();
+    fn end_sessions_of_all(End, u32) -> u64;
     fn has_live_sessions(Time) -> bool;
     fn sweep(Time, Retention) -> Swept;
     fn ready() -> ();
@@ -320,7 +321,7 @@ fn a_reuse_ends_the_family_tells_both_contexts_and_writes_a_mail() {
     used.context = elsewhere.clone();
     let verdict = told.verdict_of(used.clone());
     assert_eq!(verdict.decision, Decision::Reused);
-    assert_eq!((verdict.write, verdict.ends), (true, Some(Reason::Reused)));
+    assert_eq!((verdict.write, verdict.ends.map(|end| end.reason)), (true, Some(Reason::Reused)));
     assert_eq!(kinds(&verdict), [EventKind::Reused]);
     let event = &verdict.events[0];
     assert_eq!(event.reason, Some(Reason::Reused));
@@ -339,7 +340,7 @@ fn healing_and_giving_up_are_told_in_the_timeline() {
     assert_eq!(kinds(&told.verdict(11, Intent::Rotate)), [EventKind::Healed]);
     let verdict = told.verdict(13, Intent::Rotate);
     assert_eq!(kinds(&verdict), [EventKind::GrantEnded]);
-    assert_eq!(verdict.ends, Some(Reason::StoreRecovered));
+    assert_eq!(verdict.ends.map(|end| end.reason), Some(Reason::StoreRecovered));
     assert!(verdict.mail.is_none());
 }
 
@@ -349,10 +350,11 @@ fn signing_out_and_being_replaced_end_the_session_of_whoever_the_table_lets_thro
     for (intent, reason) in [(Intent::SignOut, Reason::SignedOut), (Intent::Replace, Reason::Replaced)] {
         for n in [9, 10, 11] {
             let verdict = told.verdict(n, intent);
-            assert_eq!(verdict.ends, Some(reason), "{n}");
+            assert_eq!(verdict.ends.map(|end| end.reason), Some(reason), "{n}");
             assert!(matches!(told.answer(n, intent), Refreshed::Ended), "{n}");
         }
-        assert_eq!(told.verdict(8, intent).ends, Some(Reason::Reused), "an old token is theft");
+        let ends = told.verdict(8, intent).ends.map(|end| end.reason);
+        assert_eq!(ends, Some(Reason::Reused), "an old token is theft");
         let fenced = Told::of(fenced(Scene::bearer()));
         assert_eq!(fenced.verdict(8, intent).ends, None, "and a superseded one nothing");
     }
