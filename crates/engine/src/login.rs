@@ -61,6 +61,16 @@ pub struct FailureCount {
     pub count: u32,
 }
 
+impl FailureCount {
+    /// How long it is until a window of this length is over, `None` if it is. One that begins in the future was begun by a
+    /// clock that has been put right since, and counts for nothing.
+    pub(crate) fn wait(self, window: Seconds, now: Time) -> Option<Seconds> {
+        let left = self.since.plus(window).seconds_from(now);
+        let runs = self.since <= now && left > 0;
+        runs.then(|| Seconds(u32::try_from(left).unwrap_or(window.0)))
+    }
+}
+
 /// What somebody who signs in says.
 pub struct Credentials<'a> {
     /// An e-mail address or a username.
@@ -267,11 +277,8 @@ async fn limited(engine: &Engine, keys: &[FailureKey; 3]) -> Result<Option<Secon
     let now = engine.now();
     let most = [limits.per_account_and_address, limits.per_account, limits.per_network];
     let counts = engine.store.failures(keys.to_vec()).await?;
-    let waits = counts.into_iter().zip(most).filter_map(|(failures, most)| {
-        let over = failures.since.plus(limits.window).seconds_from(now);
-        (failures.count >= most && over > 0)
-            .then(|| Seconds(u32::try_from(over).unwrap_or(u32::MAX).min(limits.window.0)))
-    });
+    let waits = counts.into_iter().zip(most).filter(|(failures, most)| failures.count >= *most);
+    let waits = waits.filter_map(|(failures, _)| failures.wait(limits.window, now));
     Ok(waits.max())
 }
 

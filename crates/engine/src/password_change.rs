@@ -59,9 +59,10 @@ pub async fn change(
         return Ok(Changed::Refused(PasswordRefused::Busy));
     };
     for failures in engine.store.failures(keys.clone()).await? {
-        let wait = failures.since.plus(limits.window).seconds_from(now);
-        if failures.count >= limits.per_account_and_address && wait > 0 {
-            return Ok(Changed::Limited(Seconds(u32::try_from(wait).unwrap_or(u32::MAX).min(limits.window.0))));
+        if failures.count >= limits.per_account_and_address
+            && let Some(retry_after) = failures.wait(limits.window, now)
+        {
+            return Ok(Changed::Limited(retry_after));
         }
     }
     let Some(expected) = engine.store.password_hash(user.id).await? else {

@@ -9,6 +9,7 @@ use crate::{
     event::{Actor, Event, Mail},
     id::{EventId, GrantRef, SessionId, UserId},
     keyring::SealedKey,
+    refresh_key::{KeyMark, RefreshKeyRecord},
     login::{Account, FailureCount, FailureKey},
     reason::Reason,
     refresh::{Decision, Grant, State},
@@ -190,6 +191,8 @@ pub struct Swept {
     pub expired: u64,
     /// Rows past their retention.
     pub removed: u64,
+    /// A batch was full: another sweep finds more to look at.
+    pub more: bool,
 }
 
 /// What a sweep may remove.
@@ -273,6 +276,37 @@ pub struct Identity {
     pub refresh_keys: Vec<(KeyId, [u8; 16])>,
 }
 
+/// What became of a change of the signing keys.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RingSwapped {
+    /// It was made.
+    Swapped,
+    /// The keys are not those that the change was decided on; nothing was done. These are there.
+    Moved(Vec<SealedKey>),
+}
+
+/// What became of a refresh key that is to be retired.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyMarked {
+    /// It is marked: it can never be used again, whatever a key file says.
+    Marked,
+    /// It was marked before.
+    Already,
+    /// A live grant's newest token was made with it.
+    InUse,
+    /// The store never saw it.
+    Unknown,
+}
+
+/// One step through all grants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GrantsEnded {
+    /// How many grants ended.
+    pub ended: u64,
+    /// Where to go on; `None` at the end.
+    pub next: Option<GrantId>,
+}
+
 /// Where Regrant keeps its truth.
 ///
 /// Every verb is one transaction, durable before its answer is given.
@@ -336,20 +370,35 @@ pub trait Store: Send + Sync {
 
     /// The signing keys, sealed.
     fn signing_keys(&self) -> Answer<'_, Vec<SealedKey>>;
-    /// Adds a signing key unless there is one; the keys afterwards.
-    fn add_first_signing_key(&self, key: SealedKey, event: Event) -> Answer<'_, Vec<SealedKey>>;
+    /// Puts `next` in the place of the signing keys if they are still `expected`, in whatever order.
+    fn swap_signing_keys(
+        &self,
+        expected: Vec<SealedKey>,
+        next: Vec<SealedKey>,
+        events: Vec<Event>,
+    ) -> Answer<'_, RingSwapped>;
+
+    /// The refresh keys that the store was ever used with.
+    fn refresh_keys(&self) -> Answer<'_, Vec<RefreshKeyRecord>>;
+    /// How many live grants have their newest token from each refresh key.
+    fn refresh_key_uses(&self, now: Time) -> Answer<'_, Vec<(KeyId, u64)>>;
+    /// Marks a refresh key as never to be used again; unless it is compromised, only if no live grant's newest token is of it.
+    fn retire_refresh_key(&self, id: KeyId, mark: KeyMark, event: Event) -> Answer<'_, KeyMarked>;
+    /// Ends the grants after `after`, `batch` of them at most being looked at, whose newest token is of this key; if it is a
+    /// session's own grant, with the session and all its grants.
+    fn end_grants_of_key(&self, id: KeyId, after: Option<GrantId>, batch: u32, end: End) -> Answer<'_, GrantsEnded>;
 
     /// What the store remembers of keys and issuer.
     fn identity(&self) -> Answer<'_, Identity>;
     /// Remembers them. Check values are only ever added.
     fn remember(&self, identity: Identity) -> Answer<'_, ()>;
-    /// Ends the next `limit` sessions of everybody; how many there were. Asked again until there are none.
-    fn end_sessions_of_all(&self, end: End, limit: u32) -> Answer<'_, u64>;
+    /// Ends the next `limit` sessions of everybody after one; the last of them, `None` once all have ended.
+    fn end_sessions_of_all(&self, end: End, after: Option<SessionId>, limit: u32) -> Answer<'_, Option<SessionId>>;
     /// Whether any session is alive at `now` as far as the rows say.
     fn has_live_sessions(&self, now: Time) -> Answer<'_, bool>;
 
     /// Writes passed deadlines and removes what is past its retention, a batch of each.
     fn sweep(&self, now: Time, retention: Retention) -> Answer<'_, Swept>;
-    /// Whether the store answers and can write.
+    /// Whether the store answers in time behind all that waits.
     fn ready(&self) -> Answer<'_, ()>;
 }

@@ -235,7 +235,13 @@ impl Home {
     async fn end_all_sessions(&self) -> Result<(), HomeError> {
         const BATCH: u32 = 1000;
         let end = End { at: SystemClock.now(), reason: Reason::RevokedByAdmin, actor: Actor::Operator };
-        while self.store.end_sessions_of_all(end, BATCH).await? > 0 {}
+        let mut last = None;
+        loop {
+            last = self.store.end_sessions_of_all(end, last, BATCH).await?;
+            if last.is_none() {
+                break;
+            }
+        }
         Ok(())
     }
 }

@@ -6,6 +6,8 @@ use regrant_engine::Engine;
 
 /// Small and often: no clean-up is ever large enough to be felt.
 const EVERY: Duration = Duration::from_secs(30);
+/// Batches at most each time: a walk through a large table is spread over many.
+const BATCHES: usize = 50;
 
 /// Sweeps until it is dropped.
 pub(crate) async fn sweep(engine: Arc<Engine>) {
@@ -13,16 +15,22 @@ pub(crate) async fn sweep(engine: Arc<Engine>) {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        match engine.store.sweep(engine.now(), engine.settings.retention).await {
-            Ok(swept) if swept == regrant_engine::ports::Swept::default() => {}
-            Ok(swept) => {
-                tracing::debug!(expired = swept.expired, removed = swept.removed, "swept");
-                // A full batch means that more is waiting: go on, between the requests.
-                if swept.removed + swept.expired >= u64::from(engine.settings.retention.batch) {
-                    tick.reset_immediately();
+        for _ in 0..BATCHES {
+            // Each batch is a job among the requests', so that none waits for more than one.
+            match engine.store.sweep(engine.now(), engine.settings.retention).await {
+                Ok(swept) => {
+                    if swept.expired + swept.removed > 0 {
+                        tracing::debug!(expired = swept.expired, removed = swept.removed, "swept");
+                    }
+                    if !swept.more {
+                        break;
+                    }
+                }
+                Err(broken) => {
+                    tracing::error!(%broken, "the sweep failed; it is tried again");
+                    break;
                 }
             }
-            Err(broken) => tracing::error!(%broken, "the sweep failed; it is tried again"),
         }
     }
 }

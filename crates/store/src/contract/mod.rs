@@ -91,7 +91,6 @@ macro_rules! contract {
                 failures_of_a_network_are_limited,
                 a_success_forgives_the_account_and_not_the_network,
                 successes_do_not_count_and_failures_run_out,
-                #[ignore = "engine: login::limited believes a window that begins in the future"]
                 failures_in_the_future_do_not_lock_anybody_out,
                 a_session_opens_under_the_epoch_of_its_proof_or_not_at_all,
                 a_hash_of_another_cost_is_made_anew,

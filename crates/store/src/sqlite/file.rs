@@ -8,7 +8,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 const APPLICATION_ID: i32 = 0x5247_5254;
 
 /// Each brings the schema from the version of its index to the next.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/sqlite/0001_initial.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../migrations/sqlite/0001_initial.sql"),
+    include_str!("../../migrations/sqlite/0002_key_lifecycle.sql"),
+];
 
 /// Why a store does not open.
 #[derive(Debug)]
@@ -71,7 +74,7 @@ pub(super) fn open_for_writing(file: &Path) -> Result<Connection, OpenError> {
         return Err(OpenError::NotAStore(format!("its journal mode cannot be set to WAL, it stays {mode}")));
     }
     // FULL: a commit returns when its records are on disk. Checkpoints are the writer's own work (`worker.rs`).
-    db.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -65536;")?;
+    db.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -65536;")?;
     migrate(&mut db)?;
     Ok(db)
 }

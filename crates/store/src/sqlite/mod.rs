@@ -30,13 +30,15 @@ use regrant_engine::{
     keyring::SealedKey,
     login::{Account, FailureCount, FailureKey},
     ports::{
-        Answer, Broken, End, Identity, Judge, NewSession, Opened, PasswordChange, PasswordChanged, Random, Retention,
-        RoleChanged, SessionFilter, Store, Swept, TimelineOf, UserChanged, UserSelector, UsersAdded, Verdict,
+        Answer, Broken, End, GrantsEnded, Identity, Judge, KeyMarked, NewSession, Opened, PasswordChange,
+        PasswordChanged, Random, Retention, RingSwapped, RoleChanged, SessionFilter, Store, Swept, TimelineOf,
+        UserChanged, UserSelector, UsersAdded, Verdict,
     },
     refresh::Grant,
+    refresh_key::{KeyMark, RefreshKeyRecord},
     session::{Session, SessionRecord},
     time::{Seconds, Time},
-    token::GrantId,
+    token::{GrantId, KeyId},
     user::{Identifier, NewUser, User},
 };
 use rusqlite::Connection;
@@ -233,8 +235,29 @@ impl Store for SqliteStore {
         self.read(key::all)
     }
 
-    fn add_first_signing_key(&self, key: SealedKey, event: Event) -> Answer<'_, Vec<SealedKey>> {
-        self.write(move |db| key::add_first(db, &key, &event))
+    fn swap_signing_keys(
+        &self,
+        expected: Vec<SealedKey>,
+        next: Vec<SealedKey>,
+        events: Vec<Event>,
+    ) -> Answer<'_, RingSwapped> {
+        self.write(move |db| key::swap(db, &expected, &next, &events))
+    }
+
+    fn refresh_keys(&self) -> Answer<'_, Vec<RefreshKeyRecord>> {
+        self.read(key::refresh_keys)
+    }
+
+    fn refresh_key_uses(&self, now: Time) -> Answer<'_, Vec<(KeyId, u64)>> {
+        self.read(move |db| key::uses(db, now))
+    }
+
+    fn retire_refresh_key(&self, id: KeyId, mark: KeyMark, event: Event) -> Answer<'_, KeyMarked> {
+        self.write(move |db| key::retire_refresh_key(db, id, mark, &event))
+    }
+
+    fn end_grants_of_key(&self, id: KeyId, after: Option<GrantId>, batch: u32, end: End) -> Answer<'_, GrantsEnded> {
+        self.write_with(move |db, random| key::end_grants(db, random, id, after, batch, end))
     }
 
     fn identity(&self) -> Answer<'_, Identity> {
@@ -245,8 +268,8 @@ impl Store for SqliteStore {
         self.write(move |db| key::remember(db, &identity))
     }
 
-    fn end_sessions_of_all(&self, end: End, limit: u32) -> Answer<'_, u64> {
-        self.write_with(move |db, random| session::end_next(db, random, end, limit))
+    fn end_sessions_of_all(&self, end: End, after: Option<SessionId>, limit: u32) -> Answer<'_, Option<SessionId>> {
+        self.write_with(move |db, random| session::end_next(db, random, end, after, limit))
     }
 
     fn has_live_sessions(&self, now: Time) -> Answer<'_, bool> {

@@ -224,16 +224,25 @@ pub(super) fn expire(
     end_rows(db, random, id, user, End { at, reason, actor: Actor::System })
 }
 
-/// Ends the next sessions of everybody that have not ended.
-pub(super) fn end_next(db: &Connection, random: &dyn Random, end: End, limit: u32) -> Result<u64, Fault> {
-    let mut statement = db.prepare_cached("SELECT id, user_id FROM sessions WHERE ended_at IS NULL LIMIT ?")?;
+/// Ends the next sessions of everybody after `after`; the last one looked at.
+pub(super) fn end_next(
+    db: &Connection,
+    random: &dyn Random,
+    end: End,
+    after: Option<SessionId>,
+    limit: u32,
+) -> Result<Option<SessionId>, Fault> {
+    let mut statement = db.prepare_cached("SELECT id, user_id FROM sessions WHERE id > ? ORDER BY id LIMIT ?")?;
+    let after = after.as_ref().map_or(&[0; 16], SessionId::as_bytes);
     let next = statement
-        .query_map(params![limit], |row| Ok((row.get(0).map(SessionId::from_bytes)?, row.get(1).map(UserId::from_bytes)?)))?
+        .query_map(params![after, limit], |row| {
+            Ok((SessionId::from_bytes(row.get(0)?), UserId::from_bytes(row.get(1)?)))
+        })?
         .collect::<Result<Vec<_>, _>>()?;
     for (id, user) in &next {
         end_rows(db, random, *id, *user, end)?;
     }
-    Ok(next.len() as u64)
+    Ok(next.last().map(|(id, _)| *id))
 }
 
 /// Ends everything that a user holds: every session, and every grant that has none.

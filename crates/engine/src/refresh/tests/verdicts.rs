@@ -13,9 +13,11 @@ use crate::{
     login::{Account, FailureCount, FailureKey},
     mint::Mint,
     ports::{
-        Answer, Clock, End, Identity, NewSession, Opened, PasswordChange, PasswordChanged, Retention, RoleChanged,
+        Answer, Clock, End, GrantsEnded, Identity, KeyMarked, NewSession, Opened, PasswordChange, PasswordChanged,
+        Retention, RingSwapped, RoleChanged,
         SessionFilter, Store, Swept, TimelineOf, UserChanged, UserSelector, UsersAdded,
     },
+    refresh_key::{KeyMark, RefreshKeyRecord},
     session::SessionRecord,
     settings::Settings,
     token::{Master, RefreshKeys},
@@ -30,7 +32,7 @@ fn engine(loaded: Loaded, now: Time) -> Arc<Engine> {
     let random = Arc::new(Always(0x55));
     let masters = BTreeMap::from([(OLD_MASTER, Master::new([1; 32])), (ACTIVE_MASTER, Master::new([2; 32]))]);
     let issuer = "https://id.example";
-    let signing = [(KeyState::Active, SigningKey::generate(Algorithm::Es256).unwrap())];
+    let signing = [crate::keyring::tests::standing(KeyState::Active, SigningKey::generate(Algorithm::Es256).unwrap())];
     let cheap = Cost { memory_kib: 8, passes: 1, lanes: 1 };
     Arc::new(Engine {
         store: Arc::new(OneGrant(loaded)),
@@ -118,10 +120,14 @@ never_asked! {
     fn timeline(TimelineOf, u32) -> Vec<Event>;
     fn event(crate::id::EventId) -> Option<Event>;
     fn signing_keys() -> Vec<SealedKey>;
-    fn add_first_signing_key(SealedKey, Event) -> Vec<SealedKey>;
+    fn swap_signing_keys(Vec<SealedKey>, Vec<SealedKey>, Vec<Event>) -> RingSwapped;
+    fn refresh_keys() -> Vec<RefreshKeyRecord>;
+    fn refresh_key_uses(Time) -> Vec<(KeyId, u64)>;
+    fn retire_refresh_key(KeyId, KeyMark, Event) -> KeyMarked;
+    fn end_grants_of_key(KeyId, Option<GrantId>, u32, End) -> GrantsEnded;
     fn identity() -> Identity;
     fn remember(Identity) -> ();
-    fn end_sessions_of_all(End, u32) -> u64;
+    fn end_sessions_of_all(End, Option<SessionId>, u32) -> Option<SessionId>;
     fn has_live_sessions(Time) -> bool;
     fn sweep(Time, Retention) -> Swept;
     fn ready() -> ();
