@@ -92,9 +92,14 @@ struct Debian {
     purpose: &'static str,
 }
 
-const DEBIAN: [Debian; 2] = [
+const DEBIAN: [Debian; 3] = [
     Debian { program: "faketime", package: "faketime", purpose: "integration tests move the clock with it" },
     Debian { program: "gcc", package: "gcc", purpose: "aws-lc and SQLite are compiled from C" },
+    Debian {
+        program: "nginx",
+        package: "nginx-light",
+        purpose: "tests run the configuration of docs/howto/behind-a-proxy.md",
+    },
 ];
 
 const CARGO_DENY: &str = "0.20.2";

@@ -89,8 +89,18 @@ named! {
         GrantEnded = "refresh.ended",
         /// A change of privilege issued a token beyond the next.
         Raised = "refresh.raised",
-        /// A signing key was made.
+        /// A refresh key was made; before 0.2 a signing key.
         KeyCreated = "key.created",
+        /// A signing key was made and published; it signs later.
+        KeyPublished = "key.published",
+        /// A key signs, or makes refresh tokens, from now on.
+        KeyActivated = "key.activated",
+        /// A signing key signs no more; it is published as long as tokens of it live.
+        KeyRetiring = "key.retiring",
+        /// A key is gone.
+        KeyRemoved = "key.removed",
+        /// A key is gone at once, with all that it made: somebody else may have it.
+        KeyCompromised = "key.compromised",
     }
 }
 

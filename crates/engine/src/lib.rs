@@ -4,6 +4,7 @@
 //! that it renews, [`session`] lists and ends them, [`user`] holds the people, [`mint`] makes the access tokens, [`ports`]
 //! says what the engine needs of the world.
 
+pub mod claims;
 pub mod context;
 pub mod digest;
 pub mod event;
@@ -17,6 +18,7 @@ pub mod password_change;
 pub mod ports;
 pub mod reason;
 pub mod refresh;
+pub mod refresh_key;
 pub mod session;
 pub mod settings;
 #[cfg(any(test, feature = "simulation"))]

@@ -1,12 +1,15 @@
 //! Access tokens: the claims of RFC 9068 §2.2, signed; and the check of our own.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use regrant_jose::{Algorithm, Jwks, Signer, SigningKey, jws, jwt};
 use serde::Serialize;
 
 use crate::{
+    claims::ClaimMapping,
     id::{SessionId, UserId},
-    keyring::KeyState,
+    keyring::{KeyState, SealedKey},
     ports::{Facts, Random},
     refresh::Grant,
     time::{Seconds, Time},
@@ -21,14 +24,37 @@ pub const ADMIN_SCOPE: &str = "regrant:admin";
 pub struct Mint {
     issuer: String,
     lifetime: Seconds,
+    claims: ClaimMapping,
+    /// Replaced whole when the ring changes; a token takes one share of it and holds no lock while it signs.
+    keys: RwLock<Arc<KeySet>>,
+}
+
+/// What the signing keys are at one moment.
+struct KeySet {
+    ring: Vec<SealedKey>,
     signer: Signer,
-    keys: Jwks,
-    jwks_json: String,
+    public: Jwks,
+    json: Arc<str>,
+}
+
+impl KeySet {
+    fn new(keys: &[(SealedKey, SigningKey)]) -> Option<Self> {
+        // Session access tokens are ES256. The RS256 key is published for ID tokens.
+        let signs = |key: &SealedKey| key.state == KeyState::Active && key.algorithm == Algorithm::Es256.as_str();
+        let (_, active) = keys.iter().find(|(key, _)| signs(key))?;
+        let public = Jwks::from_keys(keys.iter().map(|(_, key)| key.public()).collect());
+        Some(Self {
+            ring: keys.iter().map(|(key, _)| key.clone()).collect(),
+            signer: Signer::new(active, "at+jwt"),
+            json: public.to_json().into(),
+            public,
+        })
+    }
 }
 
 impl std::fmt::Debug for Mint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Mint({}, key {})", self.issuer, self.signer.kid())
+        write!(f, "Mint({}, key {})", self.issuer, self.keys().signer.kid())
     }
 }
 
@@ -74,20 +100,50 @@ struct AccessClaims<'a> {
 }
 
 impl Mint {
-    /// From the store's keys, the active one first. `None` without an active key.
+    /// From the store's keys, in the order in which they are to be published. `None` without an active ES256 key.
     #[must_use]
-    pub fn new(issuer: &str, lifetime: Seconds, keys: &[(KeyState, SigningKey)]) -> Option<Self> {
-        let (_, active) = keys.iter().find(|(state, _)| *state == KeyState::Active)?;
-        let signer = Signer::new(active, "at+jwt");
-        let keys = Jwks::from_keys(keys.iter().map(|(_, key)| key.public()).collect());
-        let jwks_json = keys.to_json();
-        Some(Self { issuer: issuer.to_owned(), lifetime, signer, keys, jwks_json })
+    pub fn new(issuer: &str, lifetime: Seconds, keys: &[(SealedKey, SigningKey)]) -> Option<Self> {
+        let keys = RwLock::new(Arc::new(KeySet::new(keys)?));
+        Some(Self { issuer: issuer.to_owned(), lifetime, claims: ClaimMapping::default(), keys })
+    }
+
+    /// The same, telling these claims of users.
+    #[must_use]
+    pub fn telling(self, claims: ClaimMapping) -> Self {
+        Self { claims, ..self }
+    }
+
+    /// Uses these keys from now on. `false`, and nothing changes, without an active ES256 key among them.
+    #[must_use]
+    pub fn replace(&self, keys: &[(SealedKey, SigningKey)]) -> bool {
+        let Some(keys) = KeySet::new(keys) else {
+            return false;
+        };
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        true
+    }
+
+    /// Whether it uses just these keys, in whatever order.
+    #[must_use]
+    pub fn holds(&self, keys: &[SealedKey]) -> bool {
+        let held = self.keys();
+        held.ring.len() == keys.len() && keys.iter().all(|key| held.ring.contains(key))
+    }
+
+    /// The keys that it uses, those that sign first.
+    #[must_use]
+    pub fn ring(&self) -> Vec<SealedKey> {
+        self.keys().ring.clone()
+    }
+
+    fn keys(&self) -> Arc<KeySet> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The public keys, as `/.well-known/jwks.json` gives them.
     #[must_use]
-    pub fn jwks(&self) -> &str {
-        &self.jwks_json
+    pub fn jwks(&self) -> Arc<str> {
+        Arc::clone(&self.keys().json)
     }
 
     /// How long access tokens live.
@@ -118,15 +174,16 @@ impl Mint {
             scope: scope_now(&grant.scope, &facts.roles),
             roles: &facts.roles,
         };
-        let payload = serde_json::to_vec(&claims).ok()?;
-        self.signer.sign(&payload).ok().map(AccessToken)
+        let mut payload = serde_json::to_vec(&claims).ok()?;
+        self.claims.append(&mut payload, facts, grant.user);
+        self.keys().signer.sign(&payload).ok().map(AccessToken)
     }
 
     /// Checks one of our own access tokens, meant for this issuer itself. Signature and claims only: whether its session
     /// still lives is the store's to say.
     #[must_use]
     pub fn check(&self, token: &str, now: Time) -> Option<Bearer> {
-        let verified = jws::verify(token, &self.keys, &[Algorithm::Es256]).ok()?;
+        let verified = jws::verify(token, &self.keys().public, &[Algorithm::Es256]).ok()?;
         let rules = jwt::Rules::ACCESS_TOKEN.issuer(&self.issuer).audience(&self.issuer);
         let claims = jwt::check(&verified, &rules, now.seconds()).ok()?;
         let session = match claims.text("sid") {
@@ -143,7 +200,7 @@ impl Mint {
     /// The session that one of our own access tokens names, expired or not, for `regrant explain`.
     #[must_use]
     pub fn session_named_by(&self, token: &str) -> Option<SessionId> {
-        let verified = jws::verify(token, &self.keys, &[Algorithm::Es256]).ok()?;
+        let verified = jws::verify(token, &self.keys().public, &[Algorithm::Es256]).ok()?;
         let claims: serde_json::Value = serde_json::from_slice(&verified.payload).ok()?;
         claims.get("sid")?.as_str()?.parse().ok()
     }

@@ -3,7 +3,7 @@
 //! One store verb is one transaction and one invariant, and it returns its outcome as a value. `Err` is a broken machine:
 //! nothing was acknowledged, and the caller may try again.
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use crate::{
     event::{Actor, Event, Mail},
@@ -77,6 +77,9 @@ pub struct Facts {
     pub roles: Vec<String>,
     /// The user's first identifier.
     pub identifier: Option<String>,
+    /// The user's claims, as the JSON object that the store has; `None` where there are none. Read only by what is mapped
+    /// (`claims.rs`).
+    pub attributes: Option<Arc<str>>,
 }
 
 /// Decides about a grant inside the store's transaction. Pure, so that a store may run it again.
@@ -380,6 +383,8 @@ pub trait Store: Send + Sync {
 
     /// The refresh keys that the store was ever used with.
     fn refresh_keys(&self) -> Answer<'_, Vec<RefreshKeyRecord>>;
+    /// Remembers a new refresh key, unless it is remembered already.
+    fn add_refresh_key(&self, id: KeyId, check_value: [u8; 16], event: Event) -> Answer<'_, ()>;
     /// How many live grants have their newest token from each refresh key.
     fn refresh_key_uses(&self, now: Time) -> Answer<'_, Vec<(KeyId, u64)>>;
     /// Marks a refresh key as never to be used again; unless it is compromised, only if no live grant's newest token is of it.

@@ -1,7 +1,9 @@
 //! What the operator decides, as the rules read it. The server parses it (`crates/server/src/config/`).
 
 use crate::{
+    claims::ClaimMapping,
     factor::password::PasswordRules,
+    keyring::lifecycle::KeyPolicy,
     ports::Retention,
     refresh::{GrantKind, Policy, ReplayPolicy},
     session::Lifetimes,
@@ -31,6 +33,10 @@ pub struct Settings {
     pub sign_in: SignInLimits,
     /// How long things are remembered.
     pub retention: Retention,
+    /// How signing keys are published and replaced.
+    pub keys: KeyPolicy,
+    /// What access tokens tell of users.
+    pub claims: ClaimMapping,
 }
 
 /// Failures that are forgiven within a window, by what they have in common. Successes never count.
@@ -74,7 +80,15 @@ impl Settings {
                 settle: Seconds::days(7),
                 batch: 500,
             },
+            keys: KeyPolicy::default(),
+            claims: ClaimMapping::default(),
         }
+    }
+
+    /// How long the longest-lived token lives that is signed: its key stays published for so long.
+    #[must_use]
+    pub fn longest_token(&self) -> Seconds {
+        self.access_token
     }
 
     /// The audience of access tokens when `asked` is asked for; `None` if that is refused.

@@ -11,7 +11,11 @@
 //! 4. [`RefreshKeys::issue`] computes the token of any generation: that is why a retry can be given the same successor, and
 //!    why no token is ever stored.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{PoisonError, RwLock, RwLockReadGuard},
+};
 
 use aws_lc_rs::{constant_time, hkdf, hmac};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -144,10 +148,32 @@ impl fmt::Debug for Master {
     }
 }
 
-/// The keys of one issuer's refresh tokens, derived once from the masters.
+/// The keys of one issuer's refresh tokens, derived once from the masters. They may be replaced while it is used.
 pub struct RefreshKeys {
+    issuer: String,
+    held: RwLock<Held>,
+}
+
+struct Held {
     active: KeyId,
+    /// The newest that was ever used, retired or not: a token of a newer one is another node's.
+    newest: KeyId,
     keys: BTreeMap<KeyId, Derived>,
+}
+
+impl Held {
+    fn new(masters: &BTreeMap<KeyId, Master>, active: KeyId, newest: KeyId, issuer: &str) -> Option<Self> {
+        let derive_both = |master| {
+            Some(Derived {
+                session: derive(master, Endpoint::Session, issuer)?,
+                oauth: derive(master, Endpoint::OAuth, issuer)?,
+            })
+        };
+        let keys: BTreeMap<_, _> =
+            masters.iter().filter_map(|(id, master)| Some((*id, derive_both(master)?))).collect();
+        let newest = keys.last_key_value().map_or(newest, |(id, _)| newest.max(*id));
+        (keys.contains_key(&active) && keys.len() == masters.len()).then_some(Self { active, newest, keys })
+    }
 }
 
 struct Derived {
@@ -157,7 +183,7 @@ struct Derived {
 
 impl fmt::Debug for RefreshKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RefreshKeys(active {})", self.active.0)
+        write!(f, "RefreshKeys(active {})", self.active().0)
     }
 }
 
@@ -165,20 +191,40 @@ impl RefreshKeys {
     /// Derives the keys of `issuer`. `active` makes new tokens; `None` if it is not among the masters.
     #[must_use]
     pub fn new(masters: &BTreeMap<KeyId, Master>, active: KeyId, issuer: &str) -> Option<Self> {
-        let keys: BTreeMap<_, _> = masters
-            .iter()
-            .filter_map(|(id, master)| {
-                let session = derive(master, Endpoint::Session, issuer)?;
-                Some((*id, Derived { session, oauth: derive(master, Endpoint::OAuth, issuer)? }))
-            })
-            .collect();
-        (keys.contains_key(&active) && keys.len() == masters.len()).then_some(Self { active, keys })
+        let held = RwLock::new(Held::new(masters, active, active, issuer)?);
+        Some(Self { issuer: issuer.to_owned(), held })
+    }
+
+    /// Uses these masters from now on; tokens of all others are refused. `newest` is the newest id ever used, that of a
+    /// retired key too. `false`, and nothing changes, if `active` is not among the masters.
+    #[must_use]
+    pub fn replace(&self, masters: &BTreeMap<KeyId, Master>, active: KeyId, newest: KeyId) -> bool {
+        let Some(held) = Held::new(masters, active, newest, &self.issuer) else {
+            return false;
+        };
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = held;
+        true
+    }
+
+    /// Believes no token of this key from now on.
+    pub fn forget(&self, id: KeyId) {
+        self.held.write().unwrap_or_else(PoisonError::into_inner).keys.remove(&id);
+    }
+
+    fn held(&self) -> RwLockReadGuard<'_, Held> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The key that new tokens are made with.
     #[must_use]
     pub fn active(&self) -> KeyId {
-        self.active
+        self.held().active
+    }
+
+    /// The keys whose tokens are believed.
+    #[must_use]
+    pub fn ids(&self) -> Vec<KeyId> {
+        self.held().keys.keys().copied().collect()
     }
 
     /// Decodes `text` and checks its gate for `endpoint`. No I/O: a token that we never issued costs one MAC.
@@ -202,13 +248,9 @@ impl RefreshKeys {
         };
         let (grant, generation) = grant_and_generation.split_at(16);
         let key = KeyId(*key);
-        let Some(derived) = self.keys.get(&key) else {
-            let newest = self.keys.last_key_value().map(|(id, _)| *id);
-            return Err(if newest.is_some_and(|newest| key > newest) {
-                Stopped::Unavailable
-            } else {
-                Stopped::Unknown
-            });
+        let held = self.held();
+        let Some(derived) = held.keys.get(&key) else {
+            return Err(if key > held.newest { Stopped::Unavailable } else { Stopped::Unknown });
         };
         if constant_time::verify_slices_are_equal(&gate_of(derived.of(endpoint), endpoint, body), gate).is_err() {
             return Err(Stopped::Unknown);
@@ -225,7 +267,8 @@ impl RefreshKeys {
     /// Whether this server made `presented`, given the salt of the grant's row. Constant time.
     #[must_use]
     pub fn is_genuine(&self, presented: &Presented, salt: &Salt) -> bool {
-        let Some(derived) = self.keys.get(&presented.key) else {
+        let held = self.held();
+        let Some(derived) = held.keys.get(&presented.key) else {
             return false;
         };
         let body = body_of(presented.key, &presented.grant, presented.generation);
@@ -245,7 +288,8 @@ impl RefreshKeys {
         generation: Generation,
         salt: &Salt,
     ) -> Option<RefreshToken> {
-        let derived = self.keys.get(&key)?.of(endpoint);
+        let held = self.held();
+        let derived = held.keys.get(&key)?.of(endpoint);
         let mut bytes = [0u8; BODY + GATE + MAC];
         let body = body_of(key, grant, generation);
         let (head, rest) = bytes.split_at_mut(BODY);

@@ -7,6 +7,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::{
     Engine,
+    claims::{LONGEST_NAME, MOST_MAPPED_BYTES},
     event::{Actor, Event, EventKind},
     factor::password::{Busy, Weakness},
     id::{Epoch, UserId},
@@ -198,6 +199,8 @@ pub enum DraftError {
     Claim(String),
     /// The claims are larger than [`MOST_CLAIM_BYTES`].
     TooManyClaims,
+    /// Those that tokens tell are larger than [`MOST_MAPPED_BYTES`].
+    TooManyMapped,
     /// The hash is none that this version can check.
     PasswordHash,
 }
@@ -214,6 +217,10 @@ impl fmt::Display for DraftError {
                 )
             }
             Self::TooManyClaims => write!(f, "the claims are larger than {MOST_CLAIM_BYTES} bytes as JSON"),
+            Self::TooManyMapped => write!(
+                f,
+                "the claims that access tokens tell ([tokens.claims]) are larger than {MOST_MAPPED_BYTES} bytes as JSON"
+            ),
             Self::PasswordHash => {
                 f.write_str("the password hash is not an argon2id PHC string within the accepted costs")
             }
@@ -226,8 +233,8 @@ impl std::error::Error for DraftError {}
 /// The largest claims of a user, as JSON.
 pub const MOST_CLAIM_BYTES: usize = 8 * 1024;
 
-/// Names that mean something else in a token: RFC 7519 §4.1, RFC 9068 §2.2, OpenID Connect Core §2.
-const RESERVED_CLAIMS: [&str; 19] = [
+/// Names that mean something else in a token: RFC 7519 §4.1, RFC 9068 §2.2, OpenID Connect Core §2, RFC 8693 §4, RFC 9396 §9.
+const RESERVED_CLAIMS: [&str; 22] = [
     "iss",
     "sub",
     "aud",
@@ -247,7 +254,15 @@ const RESERVED_CLAIMS: [&str; 19] = [
     "c_hash",
     "cnf",
     "roles",
+    "act",
+    "may_act",
+    "authorization_details",
 ];
+
+/// Whether a token means something of its own by this name.
+pub(crate) fn is_reserved_claim(name: &str) -> bool {
+    RESERVED_CLAIMS.contains(&name)
+}
 
 /// Makes a user of what the operator said. `password` is the hash made by `factor/password.rs`, if a password was given.
 ///
@@ -268,12 +283,15 @@ pub fn prepare(engine: &Engine, draft: UserDraft, password: Option<String>) -> R
     let refused = draft
         .claims
         .keys()
-        .find(|name| RESERVED_CLAIMS.contains(&name.as_str()) || name.is_empty() || name.chars().count() > 64);
+        .find(|name| is_reserved_claim(name) || name.is_empty() || name.chars().count() > LONGEST_NAME);
     if let Some(name) = refused {
         return Err(DraftError::Claim(name.clone()));
     }
     if serde_json::to_string(&draft.claims).map_or(usize::MAX, |json| json.len()) > MOST_CLAIM_BYTES {
         return Err(DraftError::TooManyClaims);
+    }
+    if !engine.settings.claims.fits(&draft.claims, identifiers.first().map(|first| first.shown.as_str())) {
+        return Err(DraftError::TooManyMapped);
     }
     if draft.password_hash.as_deref().is_some_and(|hash| !crate::factor::password::can_check(hash)) {
         return Err(DraftError::PasswordHash);

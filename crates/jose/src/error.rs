@@ -53,6 +53,8 @@ pub enum Error {
     JwkUnsupported,
     /// The public key is not a point of its curve.
     PointInvalid,
+    /// The RSA key is shorter than 2048 bits, or has an exponent that nobody should use.
+    KeyTooWeak,
     /// The private key cannot be read, or is not of the algorithm.
     PrivateKeyInvalid,
     /// The cryptographic library failed.
@@ -139,6 +141,7 @@ impl Error {
             Error::JwkInvalid => ("jwk_invalid", "The key is not a valid JSON object of a JSON web key."),
             Error::JwkUnsupported => ("jwk_unsupported", "The key's type, curve or algorithm is not supported."),
             Error::PointInvalid => ("point_invalid", "The public key is not a point of its curve."),
+            Error::KeyTooWeak => ("key_too_weak", "The RSA key is shorter than 2048 bits, or its exponent is unsafe."),
             Error::PrivateKeyInvalid => {
                 ("private_key_invalid", "The private key cannot be read, or is not of this algorithm.")
             }

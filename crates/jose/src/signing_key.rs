@@ -3,8 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, Signature};
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair, Signature,
+};
 use zeroize::Zeroizing;
 
 use crate::{Algorithm, Error, Jwk};
@@ -24,15 +28,38 @@ pub struct SigningKey {
 /// One variant per family of keys.
 pub(crate) enum KeyPair {
     Es256(EcdsaKeyPair),
+    Rs256(RsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+}
+
+/// A signature in the form that JWS wants. Those of fixed length cost no allocation.
+pub(crate) enum Signed {
+    Short(Signature),
+    Rsa(Vec<u8>),
+}
+
+impl AsRef<[u8]> for Signed {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Signed::Short(signature) => signature.as_ref(),
+            Signed::Rsa(signature) => signature,
+        }
+    }
 }
 
 impl SigningKey {
     /// Makes a new key for `algorithm` with the system's randomness. [`Error::CryptoFailed`] if the library fails.
+    ///
+    /// RSA keys (2048 bits) take their time, a tenth of a second and more: not on a thread that others wait for.
     pub fn generate(algorithm: Algorithm) -> Result<SigningKey, Error> {
         let pair = match algorithm {
             Algorithm::Es256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
                 .map(KeyPair::Es256)
                 .map_err(|_| Error::CryptoFailed)?,
+            Algorithm::Rs256 => {
+                RsaKeyPair::generate(KeySize::Rsa2048).map(KeyPair::Rs256).map_err(|_| Error::CryptoFailed)?
+            }
+            Algorithm::Ed25519 => Ed25519KeyPair::generate().map(KeyPair::Ed25519).map_err(|_| Error::CryptoFailed)?,
         };
         Self::from_pair(pair)
     }
@@ -44,6 +71,11 @@ impl SigningKey {
             Algorithm::Es256 => EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8)
                 .map(KeyPair::Es256)
                 .map_err(|_| Error::PrivateKeyInvalid)?,
+            // Its length is checked with its public half.
+            Algorithm::Rs256 => RsaKeyPair::from_pkcs8(pkcs8).map(KeyPair::Rs256).map_err(|_| Error::PrivateKeyInvalid)?,
+            Algorithm::Ed25519 => {
+                Ed25519KeyPair::from_pkcs8(pkcs8).map(KeyPair::Ed25519).map_err(|_| Error::PrivateKeyInvalid)?
+            }
         };
         Self::from_pair(pair)
     }
@@ -79,6 +111,8 @@ impl SigningKey {
     fn from_pair(pair: KeyPair) -> Result<SigningKey, Error> {
         let public = match &pair {
             KeyPair::Es256(pair) => Jwk::of_p256_signing_key(pair.public_key().as_ref())?,
+            KeyPair::Rs256(pair) => Jwk::of_rsa_signing_key(pair.public_key().as_ref())?,
+            KeyPair::Ed25519(pair) => Jwk::of_ed25519_signing_key(pair.public_key().as_ref())?,
         };
         let kid = public.thumbprint();
         Ok(SigningKey { pkcs8: pair.to_pkcs8()?, public, kid, pair: Arc::new(pair) })
@@ -89,30 +123,51 @@ impl KeyPair {
     pub(crate) fn algorithm(&self) -> Algorithm {
         match self {
             KeyPair::Es256(_) => Algorithm::Es256,
+            KeyPair::Rs256(_) => Algorithm::Rs256,
+            KeyPair::Ed25519(_) => Algorithm::Ed25519,
         }
     }
 
-    /// Signs `message`; the signature is in the form that JWS wants (RFC 7518 §3.4: R and S, each 32 octets).
+    /// Signs `message`; the signature is in the form that JWS wants.
     #[allow(
         clippy::disallowed_methods,
         reason = "aws-lc-rs wants a source of randomness, ignores it and draws its own nonce"
     )]
-    pub(crate) fn sign(&self, message: &[u8]) -> Result<Signature, Error> {
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Signed, Error> {
         match self {
-            KeyPair::Es256(pair) => pair.sign(&SystemRandom::new(), message).map_err(|_| Error::CryptoFailed),
+            // RFC 7518 §3.4: R and S, each 32 octets.
+            KeyPair::Es256(pair) => pair.sign(&SystemRandom::new(), message).map(Signed::Short),
+            // RFC 7518 §3.3: as long as the modulus.
+            KeyPair::Rs256(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                let signed = pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature);
+                signed.map(|()| Signed::Rsa(signature))
+            }
+            // RFC 8037 §3.1.
+            KeyPair::Ed25519(pair) => pair.try_sign(message).map(Signed::Short),
         }
+        .map_err(|_| Error::CryptoFailed)
     }
 
     /// How long a signature is, for the one allocation of a token.
-    pub(crate) const fn signature_len(&self) -> usize {
+    pub(crate) fn signature_len(&self) -> usize {
         match self {
-            KeyPair::Es256(_) => 64,
+            KeyPair::Es256(_) | KeyPair::Ed25519(_) => 64,
+            KeyPair::Rs256(pair) => pair.public_modulus_len(),
         }
     }
 
     fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
         match self {
             KeyPair::Es256(pair) => {
+                let document = pair.to_pkcs8v1().map_err(|_| Error::CryptoFailed)?;
+                Ok(Zeroizing::new(document.as_ref().to_vec()))
+            }
+            KeyPair::Rs256(pair) => {
+                let document = AsDer::<Pkcs8V1Der<'_>>::as_der(pair).map_err(|_| Error::CryptoFailed)?;
+                Ok(Zeroizing::new(document.as_ref().to_vec()))
+            }
+            KeyPair::Ed25519(pair) => {
                 let document = pair.to_pkcs8v1().map_err(|_| Error::CryptoFailed)?;
                 Ok(Zeroizing::new(document.as_ref().to_vec()))
             }

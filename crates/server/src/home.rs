@@ -14,7 +14,7 @@ use regrant_engine::{
     event::Actor,
     digest::Digests,
     factor::password::Hasher,
-    keyring::{self, Vault},
+    keyring::{self, Keyring, Vault},
     mint::Mint,
     ports::{Broken, Clock, End, Identity, Random, Store},
     reason::Reason,
@@ -24,6 +24,7 @@ use regrant_store::sqlite::SqliteStore;
 
 use crate::{
     config::Config,
+    keeper::{self, Keeper},
     keys::{self, KeyFileError, Keys},
     system::{SystemClock, SystemSource},
 };
@@ -100,6 +101,7 @@ impl From<Broken> for HomeError {
 pub(crate) struct Home {
     pub(crate) store: Arc<SqliteStore>,
     keys: Keys,
+    key_file: PathBuf,
     random: Arc<SystemSource>,
     // Last, so that it is dropped last: the lock is held until the store is closed.
     _lock: File,
@@ -117,7 +119,7 @@ pub(crate) enum Missing {
 impl Home {
     /// Locks `directory`, reads the key file and opens the store.
     pub(crate) fn open(directory: &Path, key_file: Option<&Path>, missing: Missing) -> Result<Self, HomeError> {
-        let database = directory.join("regrant.db");
+        let database = store_file(directory);
         let exists = database.exists();
         if !exists && missing == Missing::Refuse {
             return Err(HomeError::NoStore(directory.to_owned()));
@@ -125,7 +127,7 @@ impl Home {
         make_directory(directory)?;
         let lock = lock(directory)?;
         let random = Arc::new(SystemSource::new());
-        let key_file = key_file.map_or_else(|| directory.join("keys.toml"), Path::to_owned);
+        let key_file = self::key_file(directory, key_file);
         let keys = match keys::read(&key_file)? {
             Some(keys) => keys,
             // A new key file for an old store would sign everybody out, silently.
@@ -155,7 +157,7 @@ impl Home {
         }
         let store = SqliteStore::open(&database, Arc::<SystemSource>::clone(&random), lost)
             .map_err(|error| HomeError::File(format!("cannot open the store {}: {error}", database.display())))?;
-        Ok(Self { store: Arc::new(store), keys, random, _lock: lock })
+        Ok(Self { store: Arc::new(store), keys, key_file, random, _lock: lock })
     }
 
     /// The issuer that the store belongs to, if it has served.
@@ -165,40 +167,32 @@ impl Home {
 
     /// Compares the key file with the store's check values, and wires the engine for `issuer`.
     pub(crate) async fn engine(&self, config: &Config, issuer: &str) -> Result<Arc<Engine>, HomeError> {
-        let identity = self.store.identity().await?;
-        let present: Vec<(KeyId, [u8; 16])> =
-            self.keys.refresh.iter().map(|(id, master)| (*id, master.check_value(*id))).collect();
-        for (id, check_value) in &identity.refresh_keys {
-            match present.iter().find(|(known, _)| known == id) {
-                None => {
-                    return Err(HomeError::Keys(format!(
-                        "the key file has no refresh key {}, which this store was used with: put back the right key file",
-                        id.0
-                    )));
-                }
-                Some((_, present)) if present != check_value => {
-                    return Err(HomeError::Keys(format!(
-                        "refresh key {} in the key file is another one than this store was used with: put back the right key \
-                         file. A wrong one would sign everybody out",
-                        id.0
-                    )));
-                }
-                Some(_) => {}
-            }
+        let known = self.store.refresh_keys().await?;
+        let usable = keeper::compare(&self.key_file, &self.keys, &known).map_err(HomeError::Keys)?;
+        for KeyId(id) in &usable.over {
+            tracing::warn!(key = id, "the key file has a refresh key that is over; it is not used. Remove it from the file");
         }
+        let masters = keeper::in_use_of(&self.keys, &usable);
         let failed = || HomeError::Keys("the cryptographic library failed while deriving keys".to_owned());
         let clock = SystemClock;
         let random: Arc<dyn Random> = Arc::<SystemSource>::clone(&self.random);
         let vault = Vault::new(self.keys.sealing.as_slice()).ok_or_else(failed)?;
-        let signing = keyring::load(&*self.store, &vault, clock.now(), &*random).await?;
         let settings = config.settings(issuer);
-        let active = self.keys.refresh.keys().next_back().copied().ok_or_else(failed)?;
+        let (algorithms, longest) = (settings.keys.algorithms(), settings.longest_token());
+        let signing = keyring::load_for(algorithms, longest, &*self.store, &vault, clock.now(), &*random).await?;
+        let active = self.keys.active;
+        let refresh_keys = RefreshKeys::new(&masters, active, issuer).ok_or_else(failed)?;
+        if !refresh_keys.replace(&masters, active, usable.newest) {
+            return Err(failed());
+        }
         let engine = Engine {
             store: Arc::<SqliteStore>::clone(&self.store),
             clock: Arc::new(clock),
             random: Arc::clone(&random),
-            refresh_keys: RefreshKeys::new(&self.keys.refresh, active, issuer).ok_or_else(failed)?,
-            mint: Mint::new(issuer, settings.access_token, &signing).ok_or_else(failed)?,
+            refresh_keys,
+            mint: Mint::new(issuer, settings.access_token, &signing)
+                .ok_or_else(failed)?
+                .telling(settings.claims.clone()),
             digests: Digests::new(self.keys.sealing.as_slice()).ok_or_else(failed)?,
             hasher: Hasher::new(
                 config.passwords.cost(),
@@ -209,8 +203,18 @@ impl Home {
             .ok_or_else(failed)?,
             settings,
         };
+        // Before the first token of a key is made: an old copy of the file is refused from here on.
+        let present = keeper::check_values(&masters).into_iter().collect();
         self.store.remember(Identity { issuer: None, refresh_keys: present }).await?;
         Ok(Arc::new(engine))
+    }
+
+    /// Looks after the keys of this directory's engine.
+    pub(crate) fn keeper(&self) -> Result<Arc<Keeper>, HomeError> {
+        let vault = Vault::new(self.keys.sealing.as_slice())
+            .ok_or_else(|| HomeError::Keys("the cryptographic library failed while deriving keys".to_owned()))?;
+        let random: Arc<dyn Random> = Arc::<SystemSource>::clone(&self.random);
+        Ok(Arc::new(Keeper::new(Keyring::new(vault), self.key_file.clone(), random)))
     }
 
     /// Makes `issuer` the store's own. Refused while people are signed in under another one, unless `change` says so.
@@ -221,7 +225,7 @@ impl Home {
                 if !change {
                     return Err(HomeError::Issuer { stored, asked: issuer.to_owned() });
                 }
-                self.end_all_sessions().await?;
+                self.end_all_sessions(Reason::RevokedByAdmin).await?;
             }
             tracing::warn!(%stored, %issuer, "the issuer changes");
         }
@@ -232,9 +236,9 @@ impl Home {
 
 impl Home {
     /// Signs everybody out, a batch at a time. Refresh tokens are made for one issuer; listed as alive they would be a lie.
-    async fn end_all_sessions(&self) -> Result<(), HomeError> {
+    pub(crate) async fn end_all_sessions(&self, reason: Reason) -> Result<(), HomeError> {
         const BATCH: u32 = 1000;
-        let end = End { at: SystemClock.now(), reason: Reason::RevokedByAdmin, actor: Actor::Operator };
+        let end = End { at: SystemClock.now(), reason, actor: Actor::Operator };
         let mut last = None;
         loop {
             last = self.store.end_sessions_of_all(end, last, BATCH).await?;
@@ -246,7 +250,7 @@ impl Home {
     }
 }
 
-fn make_directory(directory: &Path) -> Result<(), HomeError> {
+pub(crate) fn make_directory(directory: &Path) -> Result<(), HomeError> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -255,7 +259,7 @@ fn make_directory(directory: &Path) -> Result<(), HomeError> {
 }
 
 /// Takes the directory's lock. The file stays when the process goes: its lock does not.
-fn lock(directory: &Path) -> Result<File, HomeError> {
+pub(crate) fn lock(directory: &Path) -> Result<File, HomeError> {
     let path = directory.join("lock");
     let failed = |error: &dyn fmt::Display| HomeError::File(format!("cannot lock {}: {error}", path.display()));
     let mut file = OpenOptions::new()
@@ -281,7 +285,32 @@ fn lock(directory: &Path) -> Result<File, HomeError> {
     Ok(file)
 }
 
+/// What the name of a store begins with that a restore kept.
+pub(crate) const KEPT: &str = "regrant.db.before-restore-";
+
+/// The stores in `directory` that restores kept, oldest first.
+pub(crate) fn kept_stores(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    let kept = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with(KEPT) && !name.ends_with("-wal"))
+    };
+    let mut stores: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(kept).collect();
+    stores.sort();
+    stores
+}
+
 /// Whether `directory` holds a store.
 pub(crate) fn has_store(directory: &Path) -> bool {
-    fs::exists(directory.join("regrant.db")).unwrap_or(false)
+    fs::exists(store_file(directory)).unwrap_or(false)
+}
+
+/// The store of `directory`.
+pub(crate) fn store_file(directory: &Path) -> PathBuf {
+    directory.join("regrant.db")
+}
+
+/// The key file of `directory`, unless another one is named.
+pub(crate) fn key_file(directory: &Path, named: Option<&Path>) -> PathBuf {
+    named.map_or_else(|| directory.join("keys.toml"), Path::to_owned)
 }

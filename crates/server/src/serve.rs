@@ -2,16 +2,19 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 
+use axum::Router;
 use hyper::Uri;
 use regrant_engine::Engine;
+use tokio_rustls::TlsAcceptor;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::{
     config::Config,
     control::socket::ControlSocket,
     home::{Home, HomeError, Missing},
-    http::{self, App},
+    http::{self, App, tls},
     jobs,
+    keeper::Keeper,
 };
 
 /// Where to listen if nobody says.
@@ -57,11 +60,16 @@ impl From<HomeError> for StartError {
 /// A server that runs.
 pub(crate) struct Running {
     pub(crate) engine: Arc<Engine>,
+    pub(crate) keeper: Arc<Keeper>,
     pub(crate) address: SocketAddr,
+    /// What is spoken there.
+    pub(crate) scheme: &'static str,
     pub(crate) issuer: String,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
+    freshening: Option<JoinHandle<()>>,
     sweeping: JoinHandle<()>,
+    tending: JoinHandle<()>,
     controlled: JoinHandle<()>,
     home: Home,
 }
@@ -69,8 +77,17 @@ pub(crate) struct Running {
 impl Running {
     /// Opens the directory, binds the address, and serves.
     pub(crate) async fn start(start: Start) -> Result<Self, StartError> {
+        Self::start_with(start, |_, _| Router::new()).await
+    }
+
+    /// Likewise, with more routes on the same origin: the demo's pages.
+    pub(crate) async fn start_with(
+        start: Start,
+        more: impl FnOnce(&Arc<Engine>, SocketAddr) -> Router,
+    ) -> Result<Self, StartError> {
         let Start { config, directory, key_file, change_issuer } = start;
-        let asked = config.server.issuer.as_deref().map(checked_issuer).transpose()?;
+        let Checked { issuer: asked, tls } = preflight(&config)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let home = Home::open(&directory, key_file.as_deref(), Missing::Create)?;
         let listen = config.server.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
         let listener = TcpListener::bind(listen).await.map_err(|error| {
@@ -81,7 +98,7 @@ impl Running {
             (Some(asked), _) => asked,
             // The port may be another one today; who we are is not.
             (None, Some(stored)) => stored,
-            (None, None) if address.ip().is_loopback() => format!("http://{address}"),
+            (None, None) if address.ip().is_loopback() => format!("{scheme}://{address}"),
             (None, None) => {
                 return Err(StartError::Config(format!(
                     "{listen} is not a loopback address, so people come from elsewhere: say who we are to them with \
@@ -89,34 +106,74 @@ impl Running {
                 )));
             }
         };
+        // The issuer says how browsers come, and so whether the cookie is Secure.
+        if tls.is_some() && issuer.starts_with("http://") {
+            return Err(StartError::Config(format!(
+                "server.tls_certificate is set, so people come by https, and {issuer} cannot be the issuer: say --issuer \
+                 https://…"
+            )));
+        }
         let engine = home.engine(&config, &issuer).await?;
         home.claim(&issuer, change_issuer).await?;
+        let keeper = home.keeper()?;
+        // Before the first token: what became due while nobody served, and longer lifetimes than before.
+        keeper.signing.tend(&engine).await.map_err(HomeError::from)?;
         let control = ControlSocket::listen(&directory).map_err(|error| {
             StartError::Home(HomeError::File(format!("cannot listen on {}/control.sock: {error}", directory.display())))
         })?;
         let app = App::new(Arc::clone(&engine), &config);
         let (stop, stopped) = oneshot::channel();
         let limits = http::Limits { connections: config.limits.connections };
-        let served = tokio::spawn(http::serve(listener, http::router(app), limits, async {
+        let (acceptor, watch) = tls.unzip();
+        let router = http::router(app, more(&engine, address));
+        let served = tokio::spawn(http::serve(listener, acceptor, router, limits, async {
             let _ = stopped.await;
         }));
+        let freshening = watch.map(|watch| tokio::spawn(tls::keep_fresh(watch)));
         let sweeping = tokio::spawn(jobs::sweep(Arc::clone(&engine)));
-        let controlling = Arc::clone(&engine);
-        let controlled = tokio::spawn(async move { control.serve(controlling).await });
-        Ok(Self { engine, address, issuer, stop, served, sweeping, controlled, home })
+        let tending = tokio::spawn(jobs::keys(Arc::clone(&engine), Arc::clone(&keeper)));
+        let controlling = (Arc::clone(&engine), Arc::clone(&keeper));
+        let controlled = tokio::spawn(async move { control.serve(controlling.0, controlling.1).await });
+        Ok(Self { engine, keeper, address, scheme, issuer, stop, served, freshening, sweeping, tending, controlled, home })
     }
 
     /// Lets requests under way finish, then closes the store.
     pub(crate) async fn stop(self) {
         let _ = self.stop.send(());
         let _ = self.served.await;
-        for task in [self.sweeping, self.controlled] {
+        for task in [self.sweeping, self.tending, self.controlled].into_iter().chain(self.freshening) {
             task.abort();
             let _ = task.await;
         }
         drop(self.engine);
         drop(self.home);
     }
+}
+
+/// What can be known of a configuration before anything is made.
+pub(crate) struct Checked {
+    /// The issuer, as it is compared.
+    issuer: Option<String>,
+    tls: Option<(TlsAcceptor, tls::Watch)>,
+}
+
+/// Looks at what a start would refuse; `regrant config check` does no more.
+pub(crate) fn preflight(config: &Config) -> Result<Checked, StartError> {
+    let server = &config.server;
+    let issuer = server.issuer.as_deref().map(checked_issuer).transpose()?;
+    let tls = match (&server.tls_certificate, &server.tls_key) {
+        (Some(certificate), Some(key)) => Some(tls::open(certificate, key).map_err(StartError::Config)?),
+        _ => None,
+    };
+    if let Some(listen) = server.listen.as_deref()
+        && listen.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err())
+    {
+        return Err(StartError::Config(format!(
+            "cannot listen on {listen}: it does not end in a port; write --listen ADDR:PORT, or server.listen = \
+             \"127.0.0.1:8080\""
+        )));
+    }
+    Ok(Checked { issuer, tls })
 }
 
 /// https, or http on a loopback host (RFC 8414 §2; OAuth 2.1 for the exception); nothing behind the host.

@@ -6,11 +6,16 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 
 use crate::config::{Config, ConfigError, LogFormat};
 
+/// What is written.
+pub(crate) fn filter(config: &Config) -> Result<EnvFilter, ConfigError> {
+    let level = &config.log.level;
+    EnvFilter::try_new(level)
+        .map_err(|error| ConfigError(format!("log.level: \"{level}\" is not a level or a filter: {error}")))
+}
+
 /// Begins to log to standard error.
 pub(crate) fn start(config: &Config) -> Result<(), ConfigError> {
-    let level = &config.log.level;
-    let filter = EnvFilter::try_new(level)
-        .map_err(|error| ConfigError(format!("log.level: \"{level}\" is not a level or a filter: {error}")))?;
+    let filter = filter(config)?;
     let terminal = std::io::stderr().is_terminal();
     let text = match config.log.format {
         LogFormat::Auto => terminal,

@@ -15,13 +15,22 @@ fn key() -> SigningKey {
 }
 
 fn sealed() -> SealedKey {
-    vault().seal(&key(), KeyState::Active, NOW).unwrap()
+    seal(&key(), KeyState::Active)
+}
+
+fn seal(key: &SigningKey, state: KeyState) -> SealedKey {
+    vault().seal(key, state, Seconds::DAY, NOW).unwrap()
+}
+
+/// A key as a ring has it, for tests of whoever uses rings.
+pub(crate) fn standing(state: KeyState, key: SigningKey) -> (SealedKey, SigningKey) {
+    (seal(&key, state), key)
 }
 
 #[test]
 fn a_sealed_key_opens_to_the_same_key() {
     let key = key();
-    let sealed = vault().seal(&key, KeyState::Retiring, NOW).unwrap();
+    let sealed = seal(&key, KeyState::Retiring);
     assert_eq!(sealed.kid, key.kid());
     assert_eq!(sealed.algorithm, "ES256");
     assert_eq!((sealed.state, sealed.created_at), (KeyState::Retiring, NOW));
@@ -86,7 +95,7 @@ fn the_state_may_change_without_a_new_seal() {
 #[test]
 fn two_seals_of_one_key_have_nothing_in_common() {
     let key = key();
-    let [one, two] = [(); 2].map(|()| vault().seal(&key, KeyState::Active, NOW).unwrap().sealed);
+    let [one, two] = [(); 2].map(|()| seal(&key, KeyState::Active).sealed);
     assert_ne!(one[..NONCE_LEN], two[..NONCE_LEN]);
     assert_ne!(one[NONCE_LEN..], two[NONCE_LEN..]);
     assert_eq!(one.len(), two.len());
@@ -95,7 +104,7 @@ fn two_seals_of_one_key_have_nothing_in_common() {
 #[test]
 fn no_part_of_the_private_key_shows_in_the_seal() {
     let key = key();
-    let sealed = vault().seal(&key, KeyState::Active, NOW).unwrap().sealed;
+    let sealed = seal(&key, KeyState::Active).sealed;
     let plain = key.to_pkcs8();
     assert!(sealed.len() > plain.len());
     for part in plain.windows(8) {

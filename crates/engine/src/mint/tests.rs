@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    keyring::tests::standing,
     context::{AddressDigest, Context, Network, Networks, Prefix, UserAgentFamily},
     id::{ClientId, Epoch, Generation, GrantRef},
     reason::Life,
@@ -35,7 +36,7 @@ fn key() -> SigningKey {
 
 fn mint_of(issuer: &str, key: &SigningKey) -> Mint {
     let key = SigningKey::from_pkcs8(Algorithm::Es256, &key.to_pkcs8()).unwrap();
-    Mint::new(issuer, LIFETIME, &[(KeyState::Active, key)]).unwrap()
+    Mint::new(issuer, LIFETIME, &[standing(KeyState::Active, key)]).unwrap()
 }
 
 fn mint() -> Mint {
@@ -87,6 +88,7 @@ fn facts(roles: &[&str]) -> Facts {
         amr: vec!["pwd".to_owned(), "otp".to_owned()],
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
         identifier: Some("ada@example.org".to_owned()),
+        attributes: None,
     }
 }
 
@@ -107,7 +109,7 @@ fn an_access_token_has_the_claims_of_rfc_9068() {
     let header = part(&token, 0);
     assert_eq!(header["typ"], "at+jwt");
     assert_eq!(header["alg"], "ES256");
-    let jwks: Value = serde_json::from_str(mint.jwks()).unwrap();
+    let jwks: Value = serde_json::from_str(&mint.jwks()).unwrap();
     assert_eq!(header["kid"], jwks["keys"][0]["kid"]);
     assert_eq!(
         part(&token, 1),
@@ -259,10 +261,14 @@ fn only_the_active_key_signs_and_every_key_is_published() {
     let [published, active, retiring] = [(); 3].map(|()| key());
     let old = mint_of(ISSUER, &retiring);
     let kids = [&published, &active, &retiring].map(|key| json!(key.kid()));
-    let keys = [(KeyState::Published, published), (KeyState::Active, active), (KeyState::Retiring, retiring)];
+    let keys = [
+        standing(KeyState::Published, published),
+        standing(KeyState::Active, active),
+        standing(KeyState::Retiring, retiring),
+    ];
     let mint = Mint::new(ISSUER, LIFETIME, &keys).unwrap();
     assert_eq!(part(&token(&mint, &grant()), 0)["kid"], kids[1]);
-    let jwks: Value = serde_json::from_str(mint.jwks()).unwrap();
+    let jwks: Value = serde_json::from_str(&mint.jwks()).unwrap();
     let listed: Vec<Value> = jwks["keys"].as_array().unwrap().iter().map(|key| key["kid"].clone()).collect();
     assert_eq!(listed, kids);
     assert!(jwks["keys"].as_array().unwrap().iter().all(|key| key.get("d").is_none()));
@@ -272,7 +278,38 @@ fn only_the_active_key_signs_and_every_key_is_published() {
 #[test]
 fn without_an_active_key_there_is_no_mint() {
     assert!(Mint::new(ISSUER, LIFETIME, &[]).is_none());
-    assert!(Mint::new(ISSUER, LIFETIME, &[(KeyState::Retiring, key())]).is_none());
+    assert!(Mint::new(ISSUER, LIFETIME, &[standing(KeyState::Retiring, key())]).is_none());
+}
+
+#[test]
+fn keys_are_replaced_while_others_use_them() {
+    let [old, new] = [(); 2].map(|()| key());
+    let (old_kid, new_kid) = (json!(old.kid()), json!(new.kid()));
+    let mint = mint_of(ISSUER, &old);
+    let before = token(&mint, &grant());
+    let both = [standing(KeyState::Active, new), standing(KeyState::Retiring, old)];
+    assert!(!mint.holds(&[both[0].0.clone(), both[1].0.clone()]));
+    assert!(mint.replace(&both));
+    assert!(mint.holds(&[both[1].0.clone(), both[0].0.clone()]));
+    let after = token(&mint, &grant());
+    assert_eq!((&part(&before, 0)["kid"], &part(&after, 0)["kid"]), (&old_kid, &new_kid));
+    assert!(mint.check(&before, NOW).is_some() && mint.check(&after, NOW).is_some());
+    let [new_only, _] = both;
+    assert!(mint.replace(&[new_only]));
+    assert!(mint.check(&before, NOW).is_none(), "a key that is gone verifies nothing");
+    assert!(mint.session_named_by(&before).is_none());
+    assert!(!mint.replace(&[]), "a mint without a key is none");
+    assert!(mint.check(&after, NOW).is_some());
+}
+
+#[test]
+fn an_active_key_of_another_algorithm_signs_no_session_token() {
+    let ed25519 = SigningKey::generate(Algorithm::Ed25519).unwrap();
+    assert!(Mint::new(ISSUER, LIFETIME, &[standing(KeyState::Active, ed25519)]).is_none());
+    let ed25519 = SigningKey::generate(Algorithm::Ed25519).unwrap();
+    let mint =
+        Mint::new(ISSUER, LIFETIME, &[standing(KeyState::Active, ed25519), standing(KeyState::Active, key())]).unwrap();
+    assert_eq!(part(&token(&mint, &grant()), 0)["alg"], "ES256");
 }
 
 #[test]

@@ -296,3 +296,31 @@ proptest! {
         prop_assert_ne!(&one[BODY + GATE..], &next[BODY + GATE..]);
     }
 }
+
+#[test]
+fn keys_are_replaced_while_others_use_them() {
+    let masters = |ids: &[u8]| ids.iter().map(|id| (KeyId(*id), Master::new([*id; 32]))).collect::<BTreeMap<_, _>>();
+    let keys = RefreshKeys::new(&masters(&[1]), KeyId(1), "https://id.example").unwrap();
+    let (grant, salt) = (GrantId([3; 16]), Salt([4; 16]));
+    let issue = |keys: &RefreshKeys, key: u8| {
+        keys.issue(Endpoint::Session, KeyId(key), &grant, Generation(1), &salt).map(|token| token.expose().to_owned())
+    };
+    let old = issue(&keys, 1).unwrap();
+    assert!(keys.replace(&masters(&[1, 2]), KeyId(2), KeyId(2)));
+    assert_eq!((keys.active(), keys.ids()), (KeyId(2), vec![KeyId(1), KeyId(2)]));
+    let new = issue(&keys, 2).unwrap();
+    let opened = [&old, &new].map(|token| keys.open(Endpoint::Session, token).unwrap());
+    assert!(opened.iter().all(|presented| keys.is_genuine(presented, &salt)));
+    // Gone in the middle of a use: the token that was opened is no longer believed.
+    keys.forget(KeyId(1));
+    assert_eq!(keys.open(Endpoint::Session, &old), Err(Stopped::Unknown));
+    assert!(!keys.is_genuine(&opened[0], &salt) && keys.is_genuine(&opened[1], &salt));
+    assert_eq!(issue(&keys, 1), None);
+    // The newest that is retired is ours and over; one that is newer than any is another node's.
+    assert!(keys.replace(&masters(&[1]), KeyId(1), KeyId(2)));
+    assert_eq!(keys.open(Endpoint::Session, &new), Err(Stopped::Unknown));
+    assert!(keys.replace(&masters(&[1]), KeyId(1), KeyId(1)));
+    assert_eq!(keys.open(Endpoint::Session, &new), Err(Stopped::Unavailable));
+    assert!(!keys.replace(&masters(&[1]), KeyId(9), KeyId(9)), "an active key that is not there");
+    assert_eq!(keys.active(), KeyId(1));
+}

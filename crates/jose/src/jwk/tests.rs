@@ -11,6 +11,33 @@ fn with(more: &str) -> String {
     format!(r#"{{"kty":"EC","crv":"P-256","x":"{X}","y":"{Y}"{more}}}"#)
 }
 
+fn rsa(n: &[u8], e: &[u8], more: &str) -> String {
+    format!(r#"{{"kty":"RSA","n":"{}","e":"{}"{more}}}"#, base64url::encode(n), base64url::encode(e))
+}
+
+/// RFC 7638 §3.1.
+#[test]
+fn the_thumbprint_of_an_rsa_key_is_the_rfcs() {
+    let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
+    let jwk = Jwk::parse(format!(r#"{{"kty":"RSA","n":"{n}","e":"AQAB"}}"#).as_bytes()).unwrap();
+    assert_eq!(jwk.thumbprint(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+    // RS256, PS256, …: the type alone does not say.
+    assert_eq!(jwk.only_algorithm(), None);
+    assert!(jwk.verifies(Algorithm::Rs256));
+    assert!(!jwk.verifies(Algorithm::Es256) && !jwk.verifies(Algorithm::Ed25519));
+}
+
+/// RFC 8725 §3.4. The library takes the point when the key is read and decodes it at each signature.
+#[test]
+fn an_ed25519_key_that_is_no_point_verifies_nothing() {
+    // RFC 8032 §5.1.3: y is not below the prime.
+    let text = format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{}"}}"#, base64url::encode(&[0xff; 32]));
+    let jwk = Jwk::parse(text.as_bytes()).unwrap();
+    for signature in [[0; 64], [1; 64], [0xff; 64]] {
+        assert_eq!(jwk.verify_signature(b"x", &signature), Err(Error::SignatureInvalid));
+    }
+}
+
 #[test]
 fn thumbprint_is_the_one_computed_elsewhere() {
     // python3: base64.urlsafe_b64encode(hashlib.sha256(b'{"crv":"P-256","kty":"EC","x":…,"y":…}').digest())
@@ -63,7 +90,25 @@ fn bad_keys_are_refused_each_with_its_error() {
         ("{}".into(), Error::JwkInvalid),
         (r#"{"kty":1}"#.into(), Error::JwkInvalid),
         (r#"{"kty":"EC"}"#.into(), Error::JwkInvalid),
-        (r#"{"kty":"RSA","n":"AQ","e":"AQAB"}"#.into(), Error::JwkUnsupported),
+        (r#"{"kty":"RSA","n":"AQ","e":"AQAB"}"#.into(), Error::KeyTooWeak),
+        (r#"{"kty":"RSA","n":"AQ"}"#.into(), Error::JwkInvalid),
+        (rsa(&[0xff; 255], &[1, 0, 1], ""), Error::KeyTooWeak),
+        (rsa(&[0x7f; 256], &[1, 0, 1], ""), Error::KeyTooWeak),
+        (rsa(&[0xff; 1025], &[1, 0, 1], ""), Error::JwkUnsupported),
+        (rsa(&[0xff; 256], &[1], ""), Error::KeyTooWeak),
+        (rsa(&[0xff; 256], &[3], ""), Error::KeyTooWeak),
+        (rsa(&[0xff; 256], &[1, 0, 0], ""), Error::KeyTooWeak),
+        (rsa(&[0xff; 256], &[1; 6], ""), Error::KeyTooWeak),
+        // A second spelling of the same number (RFC 7518 §2).
+        (rsa(&[&[0][..], &[0xff; 256]].concat(), &[1, 0, 1], ""), Error::JwkInvalid),
+        (rsa(&[0xff; 256], &[0, 1, 0, 1], ""), Error::JwkInvalid),
+        (rsa(&[0xff; 256], &[1, 0, 1], r#","alg":"ES256""#), Error::JwkUnsupported),
+        (rsa(&[0xff; 256], &[1, 0, 1], r#","alg":"RSA1_5""#), Error::JwkUnsupported),
+        (with(r#","alg":"RS256""#), Error::JwkUnsupported),
+        (r#"{"kty":"OKP","crv":"Ed448","x":"AA"}"#.into(), Error::JwkUnsupported),
+        (r#"{"kty":"OKP","crv":"X25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#.into(), Error::JwkUnsupported),
+        (r#"{"kty":"OKP","crv":"Ed25519","x":"AA"}"#.into(), Error::JwkInvalid),
+        (r#"{"kty":"OKP","crv":"Ed25519"}"#.into(), Error::JwkInvalid),
         (r#"{"kty":"oct","k":"AQ"}"#.into(), Error::JwkUnsupported),
         (r#"{"kty":"ec","crv":"P-256"}"#.into(), Error::JwkUnsupported),
         (r#"{"kty":"EC","crv":"P-521"}"#.into(), Error::JwkUnsupported),

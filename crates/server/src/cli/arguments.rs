@@ -5,6 +5,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::Parser;
 
 use super::jwt::JwtCommand;
+use crate::control::KeyKind;
 
 /// Signs people in, gives their apps tokens that renew themselves, and finds thieves out.
 #[derive(Parser)]
@@ -30,8 +31,7 @@ pub(super) struct Arguments {
 }
 
 /// Commands whose names are fixed and whose work is a later wave's.
-pub(super) const LATER: [&str; 10] =
-    ["client", "key", "token", "risk", "migrate", "move", "backup", "restore", "config", "completions"];
+pub(super) const LATER: [&str; 6] = ["client", "token", "risk", "migrate", "move", "completions"];
 
 #[derive(clap::Subcommand)]
 pub(super) enum Subcommand {
@@ -67,6 +67,29 @@ pub(super) enum Subcommand {
     Session {
         #[command(subcommand)]
         command: SessionCommand,
+    },
+    /// The keys that sign tokens, and those that make refresh tokens
+    Key {
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+    /// Copy the store to a new file while it is served. The keys are not in it
+    Backup {
+        /// The new file
+        file: PathBuf,
+    },
+    /// Put a backup in the store's place, which is kept under another name. Signs everybody out
+    Restore {
+        /// The backup
+        file: PathBuf,
+        /// Sign nobody out. Sessions that ended after the backup live again
+        #[arg(long)]
+        keep_sessions: bool,
+    },
+    /// What the configuration is, where it comes from, and what is wrong with it
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
     },
     /// Why is somebody signed out? An id (ses_…, grt_…, usr_…, evt_…), or "-" for a token on standard input
     Explain(ExplainArgs),
@@ -208,5 +231,44 @@ pub(super) enum SessionCommand {
         /// All of this user's: id, e-mail address or username
         #[arg(long, value_name = "EMAIL", conflicts_with = "id")]
         user: Option<String>,
+    },
+}
+
+#[derive(clap::Subcommand, Clone)]
+pub(super) enum ConfigCommand {
+    /// Load it as "serve" would, show every value with its source, and say what is wrong or doubtful
+    Check,
+    /// Print the reference page of the configuration, in Markdown
+    Reference,
+}
+
+#[derive(clap::Subcommand, Clone)]
+pub(super) enum KeyCommand {
+    /// Show all keys, what they do and until when
+    List {
+        /// Only these
+        #[arg(long)]
+        kind: Option<KeyKind>,
+    },
+    /// Make new keys. Signing keys are published first, and sign once every verifier knows them
+    Rotate {
+        /// Which
+        #[arg(long, default_value = "signing")]
+        kind: KeyKind,
+        /// Sign with the new keys now: verifiers that keep the published keys refuse their tokens until they ask again
+        #[arg(long)]
+        now: bool,
+    },
+    /// Take a key away
+    Retire {
+        /// The signing key's kid, or the refresh key's number
+        #[arg(value_name = "KID")]
+        id: String,
+        /// Somebody else may have it: it is refused from now on, with all that it made
+        #[arg(long)]
+        compromised: bool,
+        /// Which
+        #[arg(long, default_value = "signing")]
+        kind: KeyKind,
     },
 }

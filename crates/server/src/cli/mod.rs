@@ -4,6 +4,7 @@
 //! from standard input or a file.
 
 mod arguments;
+mod config;
 mod demo;
 mod jwt;
 
@@ -13,14 +14,15 @@ use std::{
     process::ExitCode,
 };
 
-use arguments::{Arguments, ExplainArgs, RoleCommand, SessionCommand, Subcommand, UserCommand};
+use arguments::{Arguments, ConfigCommand, ExplainArgs, KeyCommand, RoleCommand, SessionCommand, Subcommand, UserCommand};
 use clap::{CommandFactory, Parser};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::{
-    config::{self, Config, ConfigError},
-    control::{self, Command, Refused, Reply, Secret},
+    backup,
+    config::{Config, ConfigError, Loaded},
+    control::{self, Command, KeyKind, Refused, Reply, Secret},
     home::{self, Home, HomeError, Missing},
     serve::{Running, Start, StartError},
     system::SystemClock,
@@ -146,6 +148,22 @@ fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         Some(Subcommand::Role { ref command }) => control(&arguments, role(command)),
         Some(Subcommand::Session { ref command }) => control(&arguments, session(command)?),
+        Some(Subcommand::Key { ref command }) => control(&arguments, key(command)?),
+        Some(Subcommand::Backup { ref file }) => {
+            let directory = data(&arguments);
+            let keys = home::key_file(&directory, arguments.keys.as_deref());
+            tell(&arguments, &backup::back_up(&directory, &keys, file)?)
+        }
+        Some(Subcommand::Restore { ref file, keep_sessions }) => {
+            let (config, directory) = (load(&arguments)?, data(&arguments));
+            let keys = home::key_file(&directory, arguments.keys.as_deref());
+            let restored = runtime()?.block_on(backup::restore(&config, &directory, &keys, file, keep_sessions));
+            tell(&arguments, &restored?)
+        }
+        Some(Subcommand::Config { command: ConfigCommand::Check }) => {
+            tell(&arguments, &config::check(&loaded(&arguments)?, &data(&arguments))?)
+        }
+        Some(Subcommand::Config { command: ConfigCommand::Reference }) => tell(&arguments, &config::reference()),
         Some(Subcommand::Explain(ref what)) => control(&arguments, explain(what)?),
         Some(Subcommand::Later(ref words)) => {
             let name = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
@@ -167,11 +185,16 @@ fn data(arguments: &Arguments) -> PathBuf {
 }
 
 fn load(arguments: &Arguments) -> Result<Config, Failure> {
+    Ok(loaded(arguments)?.config)
+}
+
+/// The configuration, with who said what of it.
+fn loaded(arguments: &Arguments) -> Result<Loaded, Failure> {
     let candidates = [data(arguments).join("regrant.toml"), PathBuf::from("regrant.toml")];
     // A variable that is not UTF-8 cannot be one of ours: their names and values are text.
     let environment =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Ok(config::load(arguments.config.as_ref(), &candidates, environment)?)
+    Ok(crate::config::load(arguments.config.as_ref(), &candidates, environment)?)
 }
 
 async fn serve(start: Start, json: bool) -> Result<ExitCode, Failure> {
@@ -179,12 +202,12 @@ async fn serve(start: Start, json: bool) -> Result<ExitCode, Failure> {
     let stop = stop_signal()?;
     let directory = start.directory.display().to_string();
     let running = Running::start(start).await?;
-    let (address, issuer) = (running.address, running.issuer.clone());
+    let (scheme, address, issuer) = (running.scheme, running.address, running.issuer.clone());
     // The one line on standard output: whoever starts us on port 0 reads it.
     let line = if json {
-        serde_json::json!({"listening": format!("http://{address}"), "issuer": issuer, "data": directory}).to_string()
+        serde_json::json!({"listening": format!("{scheme}://{address}"), "issuer": issuer, "data": directory}).to_string()
     } else {
-        format!("listening on http://{address} as {issuer}, data in {directory}")
+        format!("listening on {scheme}://{address} as {issuer}, data in {directory}")
     };
     // A closed standard output is the starter's business.
     let _ = writeln!(io::stdout(), "{line}");
@@ -216,7 +239,11 @@ fn control(arguments: &Arguments, command: Command) -> Result<ExitCode, Failure>
         Some(answered) => answered,
         None => alone(arguments, &directory, command)?,
     };
-    let Reply { document, text } = answered?;
+    tell(arguments, &answered?)
+}
+
+/// Prints an answer, for people or for machines.
+fn tell(arguments: &Arguments, Reply { document, text }: &Reply) -> Result<ExitCode, Failure> {
     let mut stdout = io::stdout().lock();
     let written = if arguments.json { writeln!(stdout, "{document}") } else { writeln!(stdout, "{text}") };
     match written {
@@ -238,7 +265,8 @@ fn alone(arguments: &Arguments, directory: &Path, command: Command) -> Result<Re
         // Tokens are not made here; an issuer that is not known yet is not claimed.
         let issuer = home.stored_issuer().await?.or_else(|| config.server.issuer.clone());
         let engine = home.engine(&config, issuer.as_deref().unwrap_or("http://127.0.0.1:8080")).await?;
-        Ok(control::execute(&engine, command).await)
+        let keeper = home.keeper()?;
+        Ok(control::execute(&engine, &keeper, command).await)
     })
 }
 
@@ -296,6 +324,17 @@ fn session(command: &SessionCommand) -> Result<Command, Failure> {
                 "say which one: \"regrant session revoke ID\", or --user EMAIL for all of a user",
             ));
         }
+    })
+}
+
+fn key(command: &KeyCommand) -> Result<Command, Failure> {
+    Ok(match command.clone() {
+        KeyCommand::List { kind } => Command::KeyList { kind },
+        KeyCommand::Rotate { kind: KeyKind::Refresh, now: true } => {
+            return Err(Failure::usage("a new refresh key is used at once: leave --now out"));
+        }
+        KeyCommand::Rotate { kind, now } => Command::KeyRotate { kind, now },
+        KeyCommand::Retire { id, kind, compromised } => Command::KeyRetire { kind, id, compromised },
     })
 }
 

@@ -38,3 +38,24 @@ pub(super) fn parse(text: &str) -> Result<Seconds, String> {
 pub(super) fn seconds(total: u64) -> Option<Seconds> {
     u32::try_from(total).ok().filter(|total| *total <= 10 * 366 * Seconds::DAY.0).map(Seconds)
 }
+
+/// As it can be read again: in the largest unit that leaves nothing over.
+pub(super) fn written(time: Seconds) -> String {
+    let units = [(24 * 60 * 60, "d"), (60 * 60, "h"), (60, "m")];
+    let whole = units.into_iter().find(|(unit, _)| time.0 > 0 && time.0 % unit == 0);
+    whole.map_or_else(|| format!("{}s", time.0), |(unit, name)| format!("{}{name}", time.0 / unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{parse, written};
+
+    #[test]
+    fn a_length_of_time_is_written_as_it_is_read() {
+        for (text, short) in [("15m", "15m"), ("7 days", "7d"), ("90 minutes", "90m"), ("1h 1s", "3601s"), ("0", "0s")] {
+            let time = parse(text).unwrap();
+            assert_eq!(written(time), short);
+            assert_eq!(parse(short), Ok(time));
+        }
+    }
+}

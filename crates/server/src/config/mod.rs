@@ -5,19 +5,33 @@
 //!    is text.
 //! 3. The whole is parsed into one struct per section. Unknown keys are refused, so that a typing error is not a default.
 
+mod address_range;
+mod doubt;
 mod duration;
+mod reference;
 mod section;
+mod setting;
 
-use std::{fmt, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use regrant_engine::{
+    claims::ClaimMapping,
     factor::password::{Cost, PasswordRules},
+    keyring::lifecycle::KeyPolicy,
     ports::Retention,
     session::{Lifetime, Lifetimes},
     settings::{Settings, SignInLimits},
 };
 
+pub(crate) use address_range::AddressRange;
+pub(crate) use doubt::Doubt;
+pub(crate) use reference::reference;
 pub(crate) use section::{Config, LogFormat, SameSite};
+pub(crate) use setting::{Section, Setting};
 
 /// Why the configuration cannot be used.
 #[derive(Debug)]
@@ -34,51 +48,145 @@ impl std::error::Error for ConfigError {}
 /// The largest configuration file that is read.
 const LARGEST_FILE: u64 = 1024 * 1024;
 
+/// The configuration, and who said what of it.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    /// The file that was read.
+    pub(crate) file: Option<PathBuf>,
+    /// The keys that somebody set, as `section.key`.
+    sources: BTreeMap<String, Source>,
+}
+
+/// Where a value comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Source {
+    /// Nobody said it.
+    Default,
+    /// The file.
+    File(PathBuf),
+    /// This variable.
+    Environment(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => path.display().fmt(f),
+            Self::Environment(name) => f.write_str(name),
+        }
+    }
+}
+
+impl Loaded {
+    /// Who set `section.key`.
+    pub(crate) fn source(&self, section: &str, key: &str) -> &Source {
+        self.sources.get(&format!("{section}.{key}")).unwrap_or(&Source::Default)
+    }
+}
+
 /// Reads the configuration. `candidates` are tried in their order; the first one that exists is read. `named` is the file that
 /// the user named, which must exist.
 pub(crate) fn load(
     named: Option<&PathBuf>,
     candidates: &[PathBuf],
     environment: impl Iterator<Item = (String, String)>,
-) -> Result<Config, ConfigError> {
-    let file = named.or_else(|| candidates.iter().find(|path| path.exists()));
-    let mut table = match file {
-        None => toml::Table::new(),
-        Some(path) => {
-            let shown = path.display();
-            let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-            if size > LARGEST_FILE {
-                return Err(ConfigError(format!("{shown} is larger than {LARGEST_FILE} bytes: is it the right file?")));
-            }
-            let text =
-                std::fs::read_to_string(path).map_err(|error| ConfigError(format!("cannot read {shown}: {error}")))?;
-            text.parse().map_err(|error| ConfigError(format!("{shown} is not TOML: {error}")))?
-        }
-    };
-    overlay(&mut table, environment)?;
-    let source = file.map_or_else(|| "the environment".to_owned(), |path| path.display().to_string());
-    let config: Config = toml::Value::Table(table).try_into().map_err(|error: toml::de::Error| {
-        ConfigError(format!("in {source} or a REGRANT_… variable: {}", error.message()))
+) -> Result<Loaded, ConfigError> {
+    let file = named.or_else(|| candidates.iter().find(|path| path.exists())).cloned();
+    let text = file.as_deref().map_or_else(|| Ok(String::new()), read)?;
+    let mut table: toml::Table = text.parse().map_err(|error| match &file {
+        Some(path) => ConfigError(format!("{}, {}", path.display(), place(&text, "not TOML: ", &error))),
+        None => ConfigError(error.to_string()),
     })?;
-    config.check()?;
-    Ok(config)
+    let mut sources = BTreeMap::new();
+    if let Some(path) = &file {
+        let sections = table.iter().filter_map(|(section, value)| Some((section, value.as_table()?)));
+        let keys = sections.flat_map(|(section, keys)| keys.keys().map(move |key| format!("{section}.{key}")));
+        sources.extend(keys.map(|key| (key, Source::File(path.clone()))));
+    }
+    let variables: Vec<Variable> = environment.filter_map(Variable::of).collect();
+    for variable in &variables {
+        variable.lay_over(&mut table)?;
+        sources
+            .insert(format!("{}.{}", variable.section, variable.key), Source::Environment(variable.name.clone()));
+    }
+    let config: Config =
+        toml::Value::Table(table).try_into().map_err(|error| found(&error, file.as_deref(), &text, &variables))?;
+    let loaded = Loaded { config, file, sources };
+    match loaded.config.check() {
+        Ok(()) => Ok(loaded),
+        // The sentence begins with the key that is wrong.
+        Err(ConfigError(why)) => Err(match why.split([' ', ':']).next().and_then(|key| loaded.sources.get(key)) {
+            Some(source) => ConfigError(format!("{why} (set by {source})")),
+            None => ConfigError(why),
+        }),
+    }
 }
 
-fn overlay(table: &mut toml::Table, environment: impl Iterator<Item = (String, String)>) -> Result<(), ConfigError> {
-    for (name, value) in environment {
-        let Some((section, key)) = name.strip_prefix("REGRANT_").and_then(|rest| rest.split_once("__")) else {
-            continue;
-        };
-        let (section, key) = (section.to_lowercase(), key.to_lowercase());
-        let parsed = format!("value = {value}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("value"));
-        let value = parsed.unwrap_or(toml::Value::String(value));
-        let section = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        let Some(section) = section.as_table_mut() else {
-            return Err(ConfigError(format!("{name}: the configuration file has a value where a section should be")));
-        };
-        section.insert(key, value);
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let shown = path.display();
+    let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    if size > LARGEST_FILE {
+        return Err(ConfigError(format!("{shown} is larger than {LARGEST_FILE} bytes: is it the right file?")));
     }
-    Ok(())
+    std::fs::read_to_string(path).map_err(|error| ConfigError(format!("cannot read {shown}: {error}")))
+}
+
+/// A `REGRANT_SECTION__KEY` variable.
+struct Variable {
+    name: String,
+    section: String,
+    key: String,
+    value: toml::Value,
+}
+
+impl Variable {
+    fn of((name, value): (String, String)) -> Option<Self> {
+        let (section, key) = name.strip_prefix("REGRANT_")?.split_once("__")?;
+        let (section, key) = (section.to_lowercase(), key.to_lowercase());
+        let parsed = format!("value = {value}").parse::<toml::Table>().ok();
+        // A value of several lines may read as several keys; then it is text.
+        let parsed = parsed.filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));
+        Some(Self { section, key, value: parsed.unwrap_or(toml::Value::String(value)), name })
+    }
+
+    fn lay_over(&self, table: &mut toml::Table) -> Result<(), ConfigError> {
+        let section = table.entry(&self.section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        let Some(section) = section.as_table_mut() else {
+            return Err(ConfigError(format!(
+                "{}: the configuration file (regrant.toml) has a value where the section [{}] should be",
+                self.name, self.section
+            )));
+        };
+        section.insert(self.key.clone(), self.value.clone());
+        Ok(())
+    }
+}
+
+/// Looks for the place of what does not parse: a line of the file, or the variable that is wrong by itself.
+fn found(error: &toml::de::Error, file: Option<&Path>, text: &str, variables: &[Variable]) -> ConfigError {
+    let wrong_alone = |variable: &&Variable| {
+        let mut table = toml::Table::new();
+        let laid = variable.lay_over(&mut table).is_ok();
+        let parsed: Result<Config, _> = toml::Value::Table(table).try_into();
+        laid && parsed.is_err_and(|alone| alone.message() == error.message())
+    };
+    if let Some(variable) = variables.iter().find(wrong_alone) {
+        return ConfigError(format!("in the environment variable {}: {}", variable.name, error.message()));
+    }
+    match (file, toml::from_str::<Config>(text)) {
+        (Some(file), Err(error)) => ConfigError(format!("{}, {}", file.display(), place(text, "", &error))),
+        (Some(file), Ok(_)) => ConfigError(format!("in {} or a REGRANT_… variable: {}", file.display(), error.message())),
+        (None, _) => ConfigError(format!("in the environment: {}", error.message())),
+    }
+}
+
+/// The line of `text` where an error is, and what it is, on one line.
+fn place(text: &str, prefix: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+    format!("line {}: {prefix}{message}", before.matches('\n').count() + 1)
 }
 
 impl Config {
@@ -90,7 +198,11 @@ impl Config {
             ("session.browser_absolute", self.session.browser_absolute.seconds().0),
             ("session.native_idle", self.session.native_idle.seconds().0),
             ("session.native_absolute", self.session.native_absolute.seconds().0),
+            ("session.offline_idle", self.session.offline_idle.seconds().0),
+            ("session.offline_absolute", self.session.offline_absolute.map_or(1, |absolute| absolute.seconds().0)),
             ("session.per_user", self.session.per_user),
+            ("keys.jwks_max_age", self.keys.jwks_max_age.seconds().0),
+            ("keys.rotate_every", self.keys.rotate_every.seconds().0),
             ("limits.sign_in_window", self.limits.sign_in_window.seconds().0),
             ("limits.per_account_and_address", self.limits.per_account_and_address),
             ("limits.per_account", self.limits.per_account),
@@ -105,6 +217,19 @@ impl Config {
                 "tokens.access_lifetime must be at most a day: a signed token cannot be taken back".to_owned(),
             ));
         }
+        if self.keys.jwks_max_age.seconds().0 > 24 * 60 * 60 {
+            return Err(ConfigError(
+                "keys.jwks_max_age must be at most a day: for so long a withdrawn key may still be believed".to_owned(),
+            ));
+        }
+        // Else more and more keys would be published at once.
+        let shortest = self.key_policy().lead().0.max(self.tokens.access_lifetime.seconds().0);
+        if self.keys.rotate_every.seconds().0 <= shortest {
+            return Err(ConfigError(format!(
+                "keys.rotate_every must be more than {shortest} seconds: twice keys.jwks_max_age, and tokens.access_lifetime"
+            )));
+        }
+        ClaimMapping::new(&self.tokens.claims).map_err(|why| ConfigError(format!("tokens.claims: {why}")))?;
         if !(8..=64).contains(&self.passwords.min_length) {
             return Err(ConfigError("passwords.min_length must be between 8 and 64".to_owned()));
         }
@@ -124,12 +249,26 @@ impl Config {
         if self.passwords.concurrency == Some(0) || self.passwords.concurrency.is_some_and(|most| most > 256) {
             return Err(ConfigError("passwords.concurrency must be 1 to 256".to_owned()));
         }
+        if self.server.tls_certificate.is_some() != self.server.tls_key.is_some() {
+            return Err(ConfigError(
+                "server.tls_certificate and server.tls_key belong together: set both, or neither for plain HTTP"
+                    .to_owned(),
+            ));
+        }
         if let Some(origin) = self.server.allowed_origins.iter().find(|origin| !is_origin(origin)) {
             return Err(ConfigError(format!(
                 "server.allowed_origins: \"{origin}\" is not an origin; write it like \"https://app.example.com\""
             )));
         }
         Ok(())
+    }
+
+    fn key_policy(&self) -> KeyPolicy {
+        KeyPolicy {
+            jwks_max_age: self.keys.jwks_max_age.seconds(),
+            rotate_every: self.keys.rotate_every.seconds(),
+            ed25519: self.keys.ed25519,
+        }
     }
 
     /// The rules' settings for `issuer`.
@@ -146,8 +285,14 @@ impl Config {
             lifetimes: Lifetimes {
                 browser: lifetime(self.session.browser_idle, self.session.browser_absolute),
                 native: lifetime(self.session.native_idle, self.session.native_absolute),
-                ..defaults.lifetimes
+                offline: Lifetime {
+                    idle: self.session.offline_idle.seconds(),
+                    absolute: self.session.offline_absolute.map(section::Duration::seconds),
+                },
             },
+            // `check` has refused what cannot be.
+            claims: ClaimMapping::new(&self.tokens.claims).unwrap_or_default(),
+            keys: self.key_policy(),
             replay: self.session.replay,
             sessions_per_user: self.session.per_user,
             passwords: PasswordRules { shortest: self.passwords.min_length },
@@ -161,6 +306,7 @@ impl Config {
                 events: self.events.keep.seconds(),
                 rotations: self.events.keep_rotations.seconds(),
                 rotations_kept: self.events.last_rotations,
+                failures: self.limits.sign_in_window.seconds(),
                 ..defaults.retention
             },
             ..defaults

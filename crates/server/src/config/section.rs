@@ -1,169 +1,142 @@
-//! One struct per section of `regrant.toml`. The doc comments are what an operator reads.
+//! The sections of `regrant.toml`. The doc comments are what an operator reads: `regrant config reference` prints them, and
+//! `docs/reference/configuration.md` is its output.
 
-use regrant_engine::{factor::password::Cost, refresh::ReplayPolicy, time::Seconds};
-use serde::Deserialize;
+use std::{collections::BTreeMap, path::PathBuf};
 
-/// The whole configuration.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Config {
-    pub(crate) server: Server,
-    pub(crate) tokens: Tokens,
-    pub(crate) session: Session,
-    pub(crate) passwords: Passwords,
-    pub(crate) limits: Limits,
-    pub(crate) events: Events,
-    pub(crate) log: Log,
-}
+use regrant_engine::{
+    factor::password::Cost, keyring::lifecycle::KeyPolicy, refresh::ReplayPolicy, session::Lifetimes,
+    settings::SignInLimits, time::Seconds,
+};
+use serde::{Deserialize, Serialize};
 
-/// `[server]`: where we listen and who we are.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Server {
-    /// Address and port; `127.0.0.1:8080` by default.
-    pub(crate) listen: Option<String>,
-    /// The `iss` of every token: https, or http on a loopback host.
-    pub(crate) issuer: Option<String>,
-    /// Other origins whose pages may call the session API with the cookie.
-    pub(crate) allowed_origins: Vec<String>,
-}
+use super::{AddressRange, setting::sections};
 
-/// `[tokens]`: access tokens.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Tokens {
-    /// How long an access token lives.
-    pub(crate) access_lifetime: Duration,
-    /// The audience of session access tokens; the issuer by default.
-    pub(crate) audience: Option<String>,
-    /// The audiences that a sign-in may ask for; any by default.
-    pub(crate) audiences: Option<Vec<String>>,
-}
+sections! {
+    /// Where we listen and who we are.
+    server: Server {
+        /// Address and port; port 0 takes a free one. Flag `--listen`.
+        listen: Option<String> = None => "`\"127.0.0.1:8080\"`";
+        /// The `iss` of every token: `https://host`, or `http://` on a loopback host; nothing behind the host. Flag `--issuer`.
+        issuer: Option<String> = None => "the store's own";
+        /// Other origins whose pages may call the session API with the cookie, as `"https://app.example.com"`.
+        allowed_origins: Vec<String> = Vec::new();
+        /// The reverse proxies and rendering servers (`"10.0.0.0/8"`, `"::1"`) whose `Forwarded` or `X-Forwarded-For`, `-Proto` and
+        /// `-Host` headers are believed.
+        trusted_proxies: Vec<AddressRange> = Vec::new();
+        /// A PEM file with the certificate and its chain: the listener speaks TLS. Read again when it changes.
+        tls_certificate: Option<PathBuf> = None => "plain HTTP";
+        /// A PEM file with the certificate's private key.
+        tls_key: Option<PathBuf> = None => "plain HTTP";
+    }
 
-/// `[session]`: how long sessions live and how strict the rotation is.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Session {
-    /// A browser's session ends when it is not used for so long.
-    pub(crate) browser_idle: Duration,
-    /// It ends whatever happens after so long.
-    pub(crate) browser_absolute: Duration,
-    /// A native application's, likewise.
-    pub(crate) native_idle: Duration,
-    /// Likewise.
-    pub(crate) native_absolute: Duration,
-    /// What a replay from elsewhere is worth: `balanced` forgives one, `strict` none.
-    pub(crate) replay: ReplayPolicy,
-    /// Live sessions of one user.
-    pub(crate) per_user: u32,
-    /// The cookie's SameSite attribute: `strict` or `lax`.
-    pub(crate) same_site: SameSite,
+    /// Access tokens.
+    tokens: Tokens {
+        /// How long an access token lives; at most a day.
+        access_lifetime: Duration = Duration(Seconds::minutes(15));
+        /// The `aud` of session access tokens for which none is asked.
+        audience: Option<String> = None => "the issuer";
+        /// The audiences that a sign-in may ask for, besides the default.
+        audiences: Option<Vec<String>> = None => "any";
+        /// What access tokens tell of users; see below.
+        claims: BTreeMap<String, String> = BTreeMap::new();
+    }
+
+    /// How long sessions live and how strict the rotation is.
+    session: Session {
+        /// A browser's session (cookie) ends when it is not used for so long.
+        browser_idle: Duration = Duration(Lifetimes::default().browser.idle);
+        /// It ends whatever happens after so long.
+        browser_absolute: Duration = Duration(Seconds::days(30));
+        /// A native application's (token in the body), when it is not used for so long.
+        native_idle: Duration = Duration(Lifetimes::default().native.idle);
+        /// It ends whatever happens after so long.
+        native_absolute: Duration = Duration(Seconds::days(365));
+        /// A grant that outlives its session (`offline_access`; none are made yet), when it is not used for so long.
+        offline_idle: Duration = Duration(Lifetimes::default().offline.idle);
+        /// It ends whatever happens after so long.
+        offline_absolute: Option<Duration> = None => "never";
+        /// What a replay from elsewhere is worth: `balanced` forgives one, `strict` none.
+        replay: ReplayPolicy = ReplayPolicy::Balanced;
+        /// Live sessions of one user; 1 to 1,000. Those that never refreshed go first, then the longest unused.
+        per_user: u32 = 100;
+        /// The cookie's SameSite attribute.
+        same_site: SameSite = SameSite::Strict;
+    }
+
+    /// The signing keys, which are replaced by themselves.
+    keys: Keys {
+        /// How long a key signs until the next one does.
+        rotate_every: Duration = Duration(KeyPolicy::default().rotate_every);
+        /// How long verifiers may keep the published keys. A new key is published for twice that before it signs. Before you
+        /// lower it, make sure that no rotation is due within the old time.
+        jwks_max_age: Duration = Duration(KeyPolicy::default().jwks_max_age);
+        /// Publish an Ed25519 key besides those for ES256 and RS256.
+        ed25519: bool = KeyPolicy::default().ed25519;
+    }
+
+    /// What is asked of passwords and what checking one costs.
+    passwords: Passwords {
+        /// At least so many characters; 8 to 64.
+        min_length: usize = 12;
+        /// Argon2id: KiB of memory; 8,192 to 262,144. Older hashes are made anew at the next sign-in.
+        memory_kib: u32 = Cost::default().memory_kib;
+        /// Argon2id: passes; 1 to 16.
+        passes: u32 = Cost::default().passes;
+        /// Argon2id: lanes; 1 to 8.
+        lanes: u32 = Cost::default().lanes;
+        /// So many are hashed at once; 1 to 256.
+        concurrency: Option<usize> = None => "processors";
+        /// So many may wait; the next one is told to come back (503).
+        queue: usize = 64;
+    }
+
+    /// Failed sign-ins that are forgiven within a window, and connections.
+    limits: Limits {
+        /// The window.
+        sign_in_window: Duration = Duration(SignInLimits::default().window);
+        /// Failures of one account from one address; also of one account at `POST /password`.
+        per_account_and_address: u32 = SignInLimits::default().per_account_and_address;
+        /// Failures of one account from everywhere.
+        per_account: u32 = SignInLimits::default().per_account;
+        /// Failures from one /24 (IPv4) or /64 (IPv6).
+        per_network: u32 = SignInLimits::default().per_network;
+        /// Connections that are open at once; more wait in the kernel.
+        connections: u32 = 16 * 1024;
+    }
+
+    /// How long the timeline is kept.
+    events: Events {
+        /// Everything, and sessions after their end.
+        keep: Duration = Duration(Seconds::days(90));
+        /// Each renewal of a token.
+        keep_rotations: Duration = Duration(Seconds::DAY);
+        /// So many renewals of a session stay longer than that.
+        last_rotations: u32 = 10;
+    }
+
+    /// What is written to standard error.
+    log: Log {
+        /// `auto`: text on a terminal, JSON otherwise.
+        format: LogFormat = LogFormat::Auto;
+        /// `error`, `warn`, `info`, `debug` or a filter of tracing's.
+        level: String = "info".to_owned();
+    }
 }
 
 /// The cookie's SameSite attribute. `none` is not offered: the session API is first-party.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum SameSite {
     Strict,
     Lax,
 }
 
-/// `[passwords]`: what is asked of them and what checking one costs.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Passwords {
-    /// At least so many characters.
-    pub(crate) min_length: usize,
-    /// Argon2id: KiB of memory.
-    pub(crate) memory_kib: u32,
-    /// Argon2id: passes.
-    pub(crate) passes: u32,
-    /// Argon2id: lanes.
-    pub(crate) lanes: u32,
-    /// So many are hashed at once; the number of processors by default.
-    pub(crate) concurrency: Option<usize>,
-    /// So many may wait; the next one is told to come back (503).
-    pub(crate) queue: usize,
-}
-
-/// `[limits]`: failed sign-ins that are forgiven within a window, and connections.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Limits {
-    /// The window.
-    pub(crate) sign_in_window: Duration,
-    /// Failures of one account from one address.
-    pub(crate) per_account_and_address: u32,
-    /// Failures of one account from everywhere.
-    pub(crate) per_account: u32,
-    /// Failures from one /24 (IPv4) or /64 (IPv6).
-    pub(crate) per_network: u32,
-    /// Open connections.
-    pub(crate) connections: u32,
-}
-
-/// `[events]`: how long the timeline is kept.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Events {
-    /// Everything, and sessions after their end.
-    pub(crate) keep: Duration,
-    /// Each renewal of a token.
-    pub(crate) keep_rotations: Duration,
-    /// So many renewals of a session stay longer than that.
-    pub(crate) last_rotations: u32,
-}
-
-/// `[log]`: what is written to standard error.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Log {
-    /// `auto` (text on a terminal, JSON otherwise), `text` or `json`.
-    pub(crate) format: LogFormat,
-    /// `error`, `warn`, `info`, `debug` or a filter of tracing's.
-    pub(crate) level: String,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
     Auto,
     Text,
     Json,
-}
-
-impl Default for Tokens {
-    fn default() -> Self {
-        Self { access_lifetime: Duration(Seconds::minutes(15)), audience: None, audiences: None }
-    }
-}
-
-impl Default for Session {
-    fn default() -> Self {
-        Self {
-            browser_idle: Duration(Seconds::days(7)),
-            browser_absolute: Duration(Seconds::days(30)),
-            native_idle: Duration(Seconds::days(90)),
-            native_absolute: Duration(Seconds::days(365)),
-            replay: ReplayPolicy::Balanced,
-            per_user: 100,
-            same_site: SameSite::Strict,
-        }
-    }
-}
-
-impl Default for Passwords {
-    fn default() -> Self {
-        let cost = Cost::default();
-        Self {
-            min_length: 12,
-            memory_kib: cost.memory_kib,
-            passes: cost.passes,
-            lanes: cost.lanes,
-            concurrency: None,
-            queue: 64,
-        }
-    }
 }
 
 impl Passwords {
@@ -176,31 +149,6 @@ impl Passwords {
     }
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        let limits = regrant_engine::settings::SignInLimits::default();
-        Self {
-            sign_in_window: Duration(limits.window),
-            per_account_and_address: limits.per_account_and_address,
-            per_account: limits.per_account,
-            per_network: limits.per_network,
-            connections: 16 * 1024,
-        }
-    }
-}
-
-impl Default for Events {
-    fn default() -> Self {
-        Self { keep: Duration(Seconds::days(90)), keep_rotations: Duration(Seconds::DAY), last_rotations: 10 }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { format: LogFormat::Auto, level: "info".to_owned() }
-    }
-}
-
 /// A length of time: `"15m"`, `"7 days"`, or a number of seconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Duration(Seconds);
@@ -208,6 +156,12 @@ pub(crate) struct Duration(Seconds);
 impl Duration {
     pub(crate) fn seconds(self) -> Seconds {
         self.0
+    }
+}
+
+impl Serialize for Duration {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::duration::written(self.0))
     }
 }
 

@@ -104,7 +104,12 @@ fn bead(event: &Event) -> String {
         | EventKind::RoleGranted
         | EventKind::RoleRevoked
         | EventKind::SignInFailed
-        | EventKind::KeyCreated => ("·", event.kind.to_string()),
+        | EventKind::KeyCreated
+        | EventKind::KeyPublished
+        | EventKind::KeyActivated
+        | EventKind::KeyRetiring
+        | EventKind::KeyRemoved
+        | EventKind::KeyCompromised => ("·", event.kind.to_string()),
     };
     let reason = event.reason.map(|reason| format!(" [{reason}]")).unwrap_or_default();
     let origin = event

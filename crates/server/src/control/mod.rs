@@ -4,9 +4,10 @@
 //! (`cli/`) makes commands of arguments; this module carries them out.
 
 mod explain;
+mod key;
 mod session;
 pub(crate) mod socket;
-mod table;
+pub(crate) mod table;
 mod user;
 
 use std::{fmt, sync::Arc};
@@ -15,6 +16,8 @@ use regrant_engine::{Engine, ports::Broken};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
+
+use crate::keeper::Keeper;
 
 /// What is to be done.
 #[derive(Serialize, Deserialize)]
@@ -39,12 +42,25 @@ pub(crate) enum Command {
     SessionRevoke { id: String },
     SessionRevokeAll { user: String },
     Explain { text: Secret },
+    KeyList { kind: Option<KeyKind> },
+    KeyRotate { kind: KeyKind, now: bool },
+    KeyRetire { kind: KeyKind, id: String, compromised: bool },
 }
 
 impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Command(…)")
     }
+}
+
+/// Which keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum KeyKind {
+    /// They sign access tokens and ID tokens; in the store, sealed
+    Signing,
+    /// They make refresh tokens; in the key file
+    Refresh,
 }
 
 /// Text that no log shows and that is wiped when dropped.
@@ -91,7 +107,7 @@ impl Command {
 }
 
 /// Carries a command out.
-pub(crate) async fn execute(engine: &Arc<Engine>, command: Command) -> Result<Reply, Refused> {
+pub(crate) async fn execute(engine: &Arc<Engine>, keeper: &Keeper, command: Command) -> Result<Reply, Refused> {
     match command {
         Command::UserAdd { identifier, password, roles, claims } => {
             user::add(engine, identifier, password, roles, claims).await
@@ -114,6 +130,15 @@ pub(crate) async fn execute(engine: &Arc<Engine>, command: Command) -> Result<Re
         Command::SessionRevoke { id } => session::revoke(engine, &id).await,
         Command::SessionRevokeAll { user } => session::revoke_all(engine, &user).await,
         Command::Explain { text } => explain::explain(engine, &text.0).await,
+        Command::KeyList { kind } => key::list(engine, kind).await,
+        Command::KeyRotate { kind: KeyKind::Signing, now } => key::rotate_signing(engine, keeper, now).await,
+        Command::KeyRotate { kind: KeyKind::Refresh, now: _ } => key::rotate_refresh(engine, keeper).await,
+        Command::KeyRetire { kind: KeyKind::Signing, id, compromised } => {
+            key::retire_signing(engine, keeper, &id, compromised).await
+        }
+        Command::KeyRetire { kind: KeyKind::Refresh, id, compromised } => {
+            key::retire_refresh(engine, keeper, &id, compromised).await
+        }
     }
 }
 
@@ -125,9 +150,9 @@ fn selector(text: &str) -> Result<regrant_engine::ports::UserSelector, Refused> 
     }
     Identifier::parse(text)
         .map(UserSelector::Identifier)
-        .map_err(|why| Refused::Usage(format!("\"{text}\" is neither a user id nor an identifier: {why}")))
+        .map_err(|why| Refused::Usage(format!("\"{}\" is neither a user id nor an identifier: {why}", table::printable(text))))
 }
 
 fn no_such_user(text: &str) -> Refused {
-    Refused::No(format!("there is no user {text}; \"regrant user list\" shows them all"))
+    Refused::No(format!("there is no user {}; \"regrant user list\" shows them all", table::printable(text)))
 }

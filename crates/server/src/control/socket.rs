@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use super::{Command, Refused, Reply, execute};
+use crate::keeper::Keeper;
 
 const NAME: &str = "control.sock";
 /// The largest command: an import.
@@ -54,14 +55,14 @@ impl ControlSocket {
     }
 
     /// Answers commands until dropped.
-    pub(crate) async fn serve(&self, engine: Arc<Engine>) {
+    pub(crate) async fn serve(&self, engine: Arc<Engine>, keeper: Arc<Keeper>) {
         loop {
             let Ok((stream, _)) = self.listener.accept().await else {
                 continue;
             };
-            let engine = Arc::clone(&engine);
+            let (engine, keeper) = (Arc::clone(&engine), Arc::clone(&keeper));
             tokio::spawn(async move {
-                if let Err(error) = answer(stream, &engine).await {
+                if let Err(error) = answer(stream, &engine, &keeper).await {
                     tracing::warn!(%error, "a control command was not answered");
                 }
             });
@@ -69,7 +70,7 @@ impl ControlSocket {
     }
 }
 
-async fn answer(mut stream: tokio::net::UnixStream, engine: &Arc<Engine>) -> io::Result<()> {
+async fn answer(mut stream: tokio::net::UnixStream, engine: &Arc<Engine>, keeper: &Keeper) -> io::Result<()> {
     let me = std::fs::metadata("/proc/self").map(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata))?;
     let peer = stream.peer_cred()?.uid();
     if peer != me && peer != 0 {
@@ -81,7 +82,7 @@ async fn answer(mut stream: tokio::net::UnixStream, engine: &Arc<Engine>) -> io:
     tokio::time::timeout(PATIENCE, read).await.map_err(|_| io::ErrorKind::TimedOut)??;
     let result = match serde_json::from_slice::<Command>(&bytes) {
         _ if bytes.len() as u64 > LARGEST => Err(Refused::Usage(format!("the command is larger than {LARGEST} bytes"))),
-        Ok(command) => execute(engine, command).await,
+        Ok(command) => execute(engine, keeper, command).await,
         // The parser's message might quote a secret.
         Err(_) => {
             Err(Refused::Usage("the running server does not know this command: is it of the same version?".to_owned()))

@@ -2,7 +2,7 @@
 
 /// Columns aligned by their longest cell, with a headline. Control characters are shown as `?`: a device's name must not
 /// write to the operator's terminal.
-pub(super) fn table(headline: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(headline: &[&str], rows: &[Vec<String>]) -> String {
     let shown: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
     let widths: Vec<usize> = headline
         .iter()

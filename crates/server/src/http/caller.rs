@@ -1,6 +1,6 @@
 //! Who calls: address and user agent, and the token that comes with the request.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts},
@@ -14,29 +14,28 @@ use regrant_engine::{
     token::{Endpoint, Presented, Stopped},
 };
 
+pub(super) use super::forwarded::Peer;
 use super::{App, Shared, protocol_error::ApiError};
 use regrant_engine::reason::WireReason;
 
-/// The other end of the connection. Headers that claim another address are believed from nobody yet.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub(super) IpAddr);
-
-impl<S: Send + Sync> FromRequestParts<S> for Peer {
+/// The other end, past the proxies that are trusted. (A server client that authenticates may forward its browser's address from
+/// anywhere; that comes with OAuth clients. Until then a rendering server is trusted by its address.)
+impl FromRequestParts<Shared> for Peer {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
         let ConnectInfo(address) = parts
             .extensions
             .get::<ConnectInfo<SocketAddr>>()
             .ok_or_else(|| ApiError::InvalidRequest("The connection has no address.".to_owned()))?;
-        Ok(Self(address.ip()))
+        Ok(app.proxies.past(address.ip(), &parts.headers))
     }
 }
 
 impl App {
     pub(super) fn context(&self, peer: Peer, headers: &HeaderMap) -> Context {
         let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        self.engine.digests.context(peer.0, user_agent)
+        self.engine.digests.context(peer.address, user_agent)
     }
 
     /// The refresh token in the cookie, if there is one. A call that brings it must come from our own origin.
@@ -77,7 +76,7 @@ pub(super) struct Caller {
 /// Finds out who calls: by Bearer with an access token meant for this issuer, or by the cookie, which is read like any use of
 /// a refresh token and not rotated.
 pub(super) async fn authenticate(app: &Shared, peer: Peer, headers: &HeaderMap) -> Result<Caller, ApiError> {
-    if let Some(token) = bearer(headers)? {
+    if let Some(token) = bearer(headers) {
         let (user, session) = check_bearer(app, token)?;
         let session = alive(&app.engine, user, session).await?.ok_or(ApiError::AccessToken)?;
         return Ok(Caller { user, session });
@@ -104,11 +103,9 @@ pub(super) fn check_bearer(app: &App, token: &str) -> Result<(UserId, SessionId)
     Ok((bearer.user, bearer.session.ok_or(ApiError::AccessToken)?))
 }
 
-/// The token of an `Authorization: Bearer` header (RFC 6750 §2.1), if there is one.
-pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
-    let Some(value) = headers.get(header::AUTHORIZATION) else {
-        return Ok(None);
-    };
-    let (scheme, token) = value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or(ApiError::AccessToken)?;
-    if scheme.eq_ignore_ascii_case("bearer") { Ok(Some(token.trim())) } else { Err(ApiError::AccessToken) }
+/// The token of an `Authorization: Bearer` header (RFC 6750 §2.1), if there is one. Another scheme is somebody else's: a proxy
+/// may ask for basic authentication of its own.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -9,7 +9,7 @@ use regrant_engine::{
     token::RefreshToken,
 };
 
-use super::protocol_error::ApiError;
+use super::{forwarded::Peer, protocol_error::ApiError};
 use crate::config::SameSite;
 
 /// How this issuer's cookie is made and read.
@@ -44,10 +44,13 @@ impl CookieRules {
             .filter(|value| !value.is_empty())
     }
 
-    /// Refuses a cookie that would travel in the clear: http is for loopback hosts.
-    pub(super) fn check_host(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+    /// Refuses a cookie that would travel in the clear: http is for loopback hosts. The name that counts is the browser's own;
+    /// behind a proxy that is the name that the proxy was called by.
+    pub(super) fn check_host(&self, peer: Peer, headers: &HeaderMap) -> Result<(), ApiError> {
         let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if self.secure || is_loopback(host) { Ok(()) } else { Err(ApiError::InsecureOrigin) }
+        let loopback = is_loopback(host) && peer.outside.loopback_host != Some(false);
+        let in_the_clear = !self.secure || peer.outside.https == Some(false);
+        if in_the_clear && !loopback { Err(ApiError::InsecureOrigin) } else { Ok(()) }
     }
 
     /// Keeps the token of `tokens` in the browser, `None` if it is not for a cookie.

@@ -1,4 +1,4 @@
-//! Connections: how many, how slow, how large their headers, and how they end.
+//! Connections: how many, how slow, how large their headers, encrypted or not, and how they end.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -6,14 +6,21 @@ use axum::{Router, extract::ConnectInfo};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::{Semaphore, watch},
+};
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
 /// How long a connection may take for its headers, and stay open without a request.
 const HEADER_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a TLS handshake may take.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 /// All headers of a request, in bytes.
 const LARGEST_HEADERS: usize = 16 * 1024;
 /// How long requests that are under way may take when the server stops.
@@ -27,9 +34,16 @@ pub(crate) struct Limits {
 }
 
 /// Accepts and serves until `stop` is done, then lets the requests under way finish.
-pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: impl Future<Output = ()>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) {
     let places = Arc::new(Semaphore::new(usize::try_from(limits.connections).unwrap_or(usize::MAX)));
     let under_way = GracefulShutdown::new();
+    let (stopping, not_stopping) = watch::channel(());
     tokio::pin!(stop);
     loop {
         let accepted = async {
@@ -50,7 +64,41 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
             },
         };
         let _ = stream.set_nodelay(true);
-        let router = router.clone();
+        let connection = Connection { peer, router: router.clone(), under_way: under_way.watcher() };
+        let tls = tls.clone().map(|tls| (tls, not_stopping.clone()));
+        tokio::spawn(async move {
+            let _place = place;
+            match tls {
+                None => connection.serve(stream).await,
+                // Here and not where connections are accepted: whoever is slow to shake hands keeps nobody else waiting.
+                Some((tls, mut not_stopping)) => tokio::select! {
+                    shaken = tokio::time::timeout(HANDSHAKE_PATIENCE, tls.accept(stream)) => match shaken {
+                        Ok(Ok(stream)) => connection.serve(stream).await,
+                        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                        Err(_) => tracing::debug!("a TLS handshake took too long"),
+                    },
+                    // Nothing was asked yet, so nothing has to be finished.
+                    _ = not_stopping.changed() => {}
+                },
+            }
+        });
+    }
+    drop(listener);
+    drop(stopping);
+    if tokio::time::timeout(LAST_REQUESTS, under_way.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not finish in {} seconds", LAST_REQUESTS.as_secs());
+    }
+}
+
+struct Connection {
+    peer: SocketAddr,
+    router: Router,
+    under_way: Watcher,
+}
+
+impl Connection {
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let Self { peer, router, under_way } = self;
         let service = tower::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert::<ConnectInfo<SocketAddr>>(ConnectInfo(peer));
             router.clone().oneshot(request)
@@ -60,16 +108,8 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
             .header_read_timeout(HEADER_PATIENCE)
             .max_buf_size(LARGEST_HEADERS)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-        let connection = under_way.watch(connection);
-        tokio::spawn(async move {
-            let _place = place;
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
-            }
-        });
-    }
-    drop(listener);
-    if tokio::time::timeout(LAST_REQUESTS, under_way.shutdown()).await.is_err() {
-        tracing::warn!("some requests did not finish in {} seconds", LAST_REQUESTS.as_secs());
+        if let Err(error) = under_way.watch(connection).await {
+            tracing::debug!(%error, "a connection ended early");
+        }
     }
 }

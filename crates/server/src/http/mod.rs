@@ -6,6 +6,7 @@
 mod body;
 mod caller;
 mod cookie;
+mod forwarded;
 mod health;
 mod listener;
 mod password;
@@ -13,6 +14,7 @@ mod protocol_error;
 mod same_origin;
 mod session;
 mod sessions;
+pub(crate) mod tls;
 mod verify;
 mod well_known;
 
@@ -28,7 +30,7 @@ use axum::{
 };
 use regrant_engine::Engine;
 
-use self::{cookie::CookieRules, protocol_error::ApiError, same_origin::Origins};
+use self::{cookie::CookieRules, forwarded::Proxies, protocol_error::ApiError, same_origin::Origins};
 use crate::config::Config;
 
 pub(crate) use cookie::is_loopback;
@@ -39,6 +41,7 @@ pub(crate) struct App {
     engine: Arc<Engine>,
     cookies: CookieRules,
     origins: Origins,
+    proxies: Proxies,
 }
 
 type Shared = Arc<App>;
@@ -50,13 +53,14 @@ impl App {
         Arc::new(Self {
             cookies: CookieRules::new(&issuer, config.session.same_site),
             origins: Origins::new(&issuer, &config.server.allowed_origins),
+            proxies: Proxies::new(&config.server.trusted_proxies),
             engine,
         })
     }
 }
 
-/// Every route.
-pub(crate) fn router(app: Shared) -> Router {
+/// Every route, and those of `more`, which keep their own security headers where they set some.
+pub(crate) fn router(app: Shared, more: Router) -> Router {
     Router::new()
         .route("/session", post(session::create).get(session::show).delete(session::end))
         .route("/session/refresh", post(session::refresh))
@@ -67,6 +71,7 @@ pub(crate) fn router(app: Shared) -> Router {
         .route("/.well-known/jwks.json", get(well_known::jwks))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
+        .merge(more.with_state(()))
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(body::LARGEST))
@@ -89,7 +94,7 @@ async fn protect(request: Request<axum::body::Body>, next: Next) -> Response {
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
     ] {
-        headers.insert(name, HeaderValue::from_static(value));
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }

@@ -177,8 +177,9 @@ impl ApiError {
                 StatusCode::BAD_REQUEST,
                 "insecure_origin",
                 "A cookie would travel in the clear",
-                "This server speaks http, and cookies over http are given on a loopback host only. Serve https and set \
-                 --issuer https://…, or ask for \"delivery\": \"body\".",
+                "The browser came by http, and cookies over http are given on a loopback host only. Serve https and set \
+                 --issuer https://… (behind a proxy: the proxy serves it, and says X-Forwarded-Proto: https), or ask for \
+                 \"delivery\": \"body\".",
             ),
             Self::Conflict => told(
                 StatusCode::CONFLICT,

@@ -106,7 +106,7 @@ pub(super) async fn create(
         }
     };
     if kind != GrantKind::Native {
-        app.cookies.check_host(&headers)?;
+        app.cookies.check_host(peer, &headers)?;
     }
     check_texts(&asked)?;
     // A cookie that is no token of ours is simply replaced.
@@ -123,7 +123,7 @@ pub(super) async fn create(
         device: asked.device,
         audience: asked.audience,
         scope: asked.scope,
-        address: peer.0,
+        address: peer.address,
         context: app.context(peer, &headers),
         replaces,
     };
@@ -189,7 +189,7 @@ pub(super) async fn show(State(app): State<Shared>, peer: Peer, headers: HeaderM
 
 /// `DELETE /session`
 pub(super) async fn end(State(app): State<Shared>, peer: Peer, headers: HeaderMap) -> Result<Response, ApiError> {
-    if let Some(token) = bearer(&headers)? {
+    if let Some(token) = bearer(&headers) {
         let (user, id) = check_bearer(&app, token)?;
         session::end(&app.engine, id, Some(user), Reason::SignedOut, Actor::User).await?;
         return Ok(StatusCode::NO_CONTENT.into_response());

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, RawQuery, State},
+    extract::{Path, RawQuery, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode},
 };
 use regrant_engine::{
@@ -94,9 +94,11 @@ pub(super) async fn end_one(
     State(app): State<Shared>,
     peer: Peer,
     headers: HeaderMap,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, ApiError> {
     let caller = authenticate(&app, peer, &headers).await?;
+    // What is no text at all is no id either.
+    let Path(id) = id.map_err(|_| ApiError::NotFound)?;
     // Somebody else's session and one that never was are told alike.
     let id: SessionId = id.parse().map_err(|_| ApiError::NotFound)?;
     if session::end(&app.engine, id, Some(caller.user), Reason::RevokedByUser, Actor::User).await? {

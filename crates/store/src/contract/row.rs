@@ -86,6 +86,7 @@ pub(super) async fn every_grant_is_read_as_it_was_written(mut world: World) {
             amr: session.amr.clone(),
             roles: vec![],
             identifier: Some("ada".to_owned()),
+            attributes: None,
         };
         assert_eq!(before.facts, facts);
         written.push(changed);

@@ -87,6 +87,22 @@ pub(super) fn open_for_reading(file: &Path) -> Result<Connection, OpenError> {
     Ok(db)
 }
 
+/// A store that is there, as it is: nothing is made, and nothing is migrated.
+pub(super) fn open_unchanged(file: &Path, writes: bool) -> Result<Connection, OpenError> {
+    let access = if writes { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
+    let db = Connection::open_with_flags(file, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    harden(&db)?;
+    let id: i32 = db.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    if id != APPLICATION_ID {
+        return Err(OpenError::NotAStore("it is a SQLite database of another program, or empty".to_owned()));
+    }
+    let (found, known): (i32, _) = (db.query_row("PRAGMA user_version", [], |row| row.get(0))?, newest());
+    if found > known {
+        return Err(OpenError::TooNew { found, known });
+    }
+    Ok(db)
+}
+
 fn harden(db: &Connection) -> Result<(), OpenError> {
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     // The bytes of a deleted password hash do not stay behind in the file.
@@ -106,8 +122,13 @@ fn check_identity(db: &Connection) -> Result<(), OpenError> {
     }
 }
 
+/// The newest version of the schema.
+fn newest() -> i32 {
+    i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
+}
+
 fn migrate(db: &mut Connection) -> Result<(), OpenError> {
-    let known = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
+    let known = newest();
     let found: i32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found > known {
         return Err(OpenError::TooNew { found, known });

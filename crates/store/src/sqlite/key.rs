@@ -92,6 +92,18 @@ pub(super) fn refresh_keys(db: &Connection) -> Result<Vec<RefreshKeyRecord>, Fau
     Ok(records)
 }
 
+pub(super) fn add_refresh_key(
+    db: &Connection,
+    KeyId(id): KeyId,
+    check_value: &[u8; 16],
+    told: &Event,
+) -> Result<(), Fault> {
+    let added = db
+        .prepare_cached("INSERT INTO refresh_keys (id, check_value) VALUES (?, ?) ON CONFLICT DO NOTHING")?
+        .execute(params![id, check_value])?;
+    if added == 1 { event::insert(db, told) } else { Ok(()) }
+}
+
 /// Live as far as the rows say.
 const LIVE: &str = "ended_at IS NULL AND idle_deadline > ?1 AND absolute_deadline > ?1";
 

@@ -9,6 +9,7 @@
 //!
 //! The verbs' SQL stands in the files that are named like the engine's: `refresh.rs`, `session.rs`, `user.rs`, ….
 
+pub mod backup;
 mod event;
 mod fault;
 mod file;
@@ -248,6 +249,10 @@ impl Store for SqliteStore {
         self.read(key::refresh_keys)
     }
 
+    fn add_refresh_key(&self, id: KeyId, check_value: [u8; 16], event: Event) -> Answer<'_, ()> {
+        self.write(move |db| key::add_refresh_key(db, id, &check_value, &event))
+    }
+
     fn refresh_key_uses(&self, now: Time) -> Answer<'_, Vec<(KeyId, u64)>> {
         self.read(move |db| key::uses(db, now))
     }
@@ -287,3 +292,5 @@ impl Store for SqliteStore {
 
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod tests_keys;

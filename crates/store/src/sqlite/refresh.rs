@@ -42,7 +42,7 @@ pub(super) fn load(db: &Connection, id: &GrantId) -> Result<Option<Loaded>, Faul
     let amr: Option<String> = columns.take()?;
     let (epoch, disabled_at): (Option<u32>, Option<i64>) = (columns.take()?, columns.take()?);
     let roles: Option<String> = columns.take()?;
-    let identifier = columns.take()?;
+    let (identifier, attributes) = (columns.take()?, columns.take()?);
     let session = match (grant.session, session_exists) {
         (None, _) => None,
         (Some(_), true) => Some(session_life),
@@ -53,7 +53,7 @@ pub(super) fn load(db: &Connection, id: &GrantId) -> Result<Option<Loaded>, Faul
         (Some(_), Some(_)) => Owner::Disabled,
         (Some(epoch), None) => Owner::Active(Epoch(epoch)),
     };
-    let facts = Facts { auth_time, amr: words(amr), roles: words(roles), identifier };
+    let facts = Facts { auth_time, amr: words(amr), roles: words(roles), identifier, attributes };
     // Clients and consents come with the OAuth endpoints; the session API's client is Regrant itself.
     let state = State { grant, session, user, client_exists: true, consent_stands: true };
     Ok(Some(Loaded { state, facts }))
@@ -62,7 +62,7 @@ pub(super) fn load(db: &Connection, id: &GrantId) -> Result<Option<Loaded>, Faul
 static LOAD: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT {}, s.id IS NOT NULL, s.ended_at, s.end_reason, s.auth_time, s.amr, u.epoch, u.disabled_at, {ROLES}, \
-         {IDENTIFIER} FROM grants g LEFT JOIN sessions s ON s.id = g.session_id LEFT JOIN users u ON u.id = g.user_id \
+         {IDENTIFIER}, {ATTRIBUTES} FROM grants g LEFT JOIN sessions s ON s.id = g.session_id LEFT JOIN users u ON u.id = g.user_id \
          WHERE g.id = ?",
         row::GRANT
     )
@@ -72,6 +72,9 @@ static LOAD: LazyLock<String> = LazyLock::new(|| {
 pub(super) const ROLES: &str = "(SELECT group_concat(role, ' ' ORDER BY role) FROM user_roles WHERE user_id = u.id)";
 /// The first identifier of `u`.
 pub(super) const IDENTIFIER: &str = "(SELECT shown FROM identifiers WHERE user_id = u.id ORDER BY position LIMIT 1)";
+
+/// The claims of `u`, NULL where there are none: then nothing is copied.
+pub(super) const ATTRIBUTES: &str = "nullif(u.claims, '{}')";
 
 /// A list that was written with a space between.
 pub(super) fn words(text: Option<String>) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! Sessions: opening one within the limit, listing, ending with all grants.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use regrant_engine::{
     event::{Actor, Event, EventKind},
@@ -18,19 +18,21 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     event,
     fault::Fault,
-    refresh::{self, IDENTIFIER, ROLES},
+    refresh::{self, ATTRIBUTES, IDENTIFIER, ROLES},
     row::{self, Columns},
 };
 
 pub(super) fn open(db: &Connection, random: &dyn Random, new: &NewSession) -> Result<Opened, Fault> {
     let (session, grant) = (&new.session, &new.grant);
     // The user as of now, not as of the moment when the password was checked.
-    type User = (u32, Option<i64>, Option<String>, Option<String>);
+    type User = (u32, Option<i64>, Option<String>, Option<String>, Option<Arc<str>>);
     let user: Option<User> = db
-        .prepare_cached(&format!("SELECT epoch, disabled_at, {ROLES}, {IDENTIFIER} FROM users u WHERE id = ?"))?
+        .prepare_cached(&format!(
+            "SELECT epoch, disabled_at, {ROLES}, {IDENTIFIER}, {ATTRIBUTES} FROM users u WHERE id = ?"
+        ))?
         .query_row(params![session.user.as_bytes()], |row| row.try_into())
         .optional()?;
-    let Some((epoch, None, roles, identifier)) = user else {
+    let Some((epoch, None, roles, identifier, attributes)) = user else {
         return Ok(Opened::UserChanged);
     };
     if epoch != grant.epoch.0 {
@@ -45,8 +47,8 @@ pub(super) fn open(db: &Connection, random: &dyn Random, new: &NewSession) -> Re
     for FailureKey(key) in &new.forgive {
         db.prepare_cached("DELETE FROM failures WHERE key = ?")?.execute(params![key])?;
     }
-    let facts =
-        Facts { auth_time: session.auth_time, amr: session.amr.clone(), roles: refresh::words(roles), identifier };
+    let roles = refresh::words(roles);
+    let facts = Facts { auth_time: session.auth_time, amr: session.amr.clone(), roles, identifier, attributes };
     Ok(Opened::Opened { facts })
 }
 

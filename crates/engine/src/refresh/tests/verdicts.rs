@@ -122,6 +122,7 @@ never_asked! {
     fn signing_keys() -> Vec<SealedKey>;
     fn swap_signing_keys(Vec<SealedKey>, Vec<SealedKey>, Vec<Event>) -> RingSwapped;
     fn refresh_keys() -> Vec<RefreshKeyRecord>;
+    fn add_refresh_key(KeyId, [u8; 16], Event) -> ();
     fn refresh_key_uses(Time) -> Vec<(KeyId, u64)>;
     fn retire_refresh_key(KeyId, KeyMark, Event) -> KeyMarked;
     fn end_grants_of_key(KeyId, Option<GrantId>, u32, End) -> GrantsEnded;
@@ -144,7 +145,13 @@ impl Told {
         Self {
             loaded: Loaded {
                 state: scene.state,
-                facts: Facts { auth_time: BORN, amr: vec!["pwd".to_owned()], roles: vec![], identifier: None },
+                facts: Facts {
+                    auth_time: BORN,
+                    amr: vec!["pwd".to_owned()],
+                    roles: vec![],
+                    identifier: None,
+                    attributes: None,
+                },
             },
             now: scene.now,
         }

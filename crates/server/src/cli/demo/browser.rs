@@ -1,6 +1,9 @@
 //! A small browser for the demo: its own address on the loopback network, a user agent, and cookies by hand.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    borrow::Cow,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, body::Bytes, header};
@@ -11,25 +14,26 @@ use tokio::net::TcpSocket;
 use super::stage::Turn;
 
 const LARGEST_ANSWER: usize = 64 * 1024;
-const COOKIE: &str = "regrant-dev";
+/// The refresh cookie of an http loopback issuer.
+pub(super) const COOKIE: &str = "regrant-dev";
 
 #[derive(Clone)]
 pub(super) struct Browser {
     server: SocketAddr,
     from: Ipv4Addr,
-    user_agent: &'static str,
+    user_agent: Cow<'static, str>,
 }
 
 /// What the server answered.
 pub(super) struct Answer {
-    status: u16,
+    pub(super) status: u16,
     cookie: Option<String>,
     pub(super) body: Bytes,
 }
 
 impl Browser {
-    pub(super) fn new(server: SocketAddr, from: [u8; 4], user_agent: &'static str) -> Self {
-        Self { server, from: from.into(), user_agent }
+    pub(super) fn new(server: SocketAddr, from: [u8; 4], user_agent: impl Into<Cow<'static, str>>) -> Self {
+        Self { server, from: from.into(), user_agent: user_agent.into() }
     }
 
     pub(super) async fn sign_in(&self, identifier: &str, password: &str) -> Turn<Answer> {
@@ -56,7 +60,7 @@ impl Browser {
             .method(method)
             .uri(path)
             .header(header::HOST, self.server.to_string())
-            .header(header::USER_AGENT, self.user_agent)
+            .header(header::USER_AGENT, &*self.user_agent)
             .header("sec-fetch-site", "same-origin");
         if let Some(token) = token {
             request = request.header(header::COOKIE, format!("{COOKIE}={token}"));
@@ -111,7 +115,7 @@ impl Answer {
         age.and_then(|age| age.parse().ok()).ok_or_else(|| "the cookie has no Max-Age".to_owned())
     }
 
-    fn cookie_line(&self) -> Turn<&str> {
+    pub(super) fn cookie_line(&self) -> Turn<&str> {
         self.cookie.as_deref().ok_or_else(|| "the answer has no cookie".to_owned())
     }
 

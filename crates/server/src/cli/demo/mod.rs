@@ -1,15 +1,16 @@
 //! `regrant demo`: the whole promise, played on a real server with a throw-away store and a free port.
 //!
 //! Every step is a request like anybody's, and every sentence is checked before it is told: a step that did not happen as told
-//! ends the demo with exit code 1.
+//! ends the demo with exit code 1. Afterwards `pages.rs` lets whoever watched play it in a browser.
 
 mod browser;
+mod pages;
 mod stage;
 
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
+use axum::Router;
 use browser::{Answer, Browser};
-use regrant_engine::Engine;
 use regrant_jose::{Algorithm, Jwks, jws, jwt};
 use serde_json::{Map, Value, json};
 use stage::{Stage, Turn};
@@ -47,8 +48,10 @@ async fn play(stage: &mut Stage, once: bool) -> Turn<()> {
         .map_err(|error| format!("no temporary directory: {error}"))?;
     let mut config = Config::default();
     config.server.listen = Some("127.0.0.1:0".to_owned());
+    config.tokens.claims.insert("name".to_owned(), "name".to_owned());
     let start = Start { config, directory: directory.path().to_owned(), key_file: None, change_issuer: false };
-    let running = Running::start(start).await.map_err(|error| error.to_string())?;
+    let pages = |engine: &_, address| if once { Router::new() } else { pages::router(engine, address) };
+    let running = Running::start_with(start, pages).await.map_err(|error| error.to_string())?;
     let story = story(stage, &running).await;
     if story.is_ok() && !once {
         stage.invite(&running.issuer, EMAIL, PASSWORD, directory.path());
@@ -60,9 +63,8 @@ async fn play(stage: &mut Stage, once: bool) -> Turn<()> {
 }
 
 async fn story(stage: &mut Stage, running: &Running) -> Turn<()> {
-    let engine = &running.engine;
     stage.step("A server", &format!("with a new store and new keys listens on {}", running.issuer));
-    add_user(engine).await?;
+    add_user(running).await?;
     stage.step("A user", &format!("{EMAIL} with the role \"editor\"; her password is kept as an Argon2id hash"));
 
     let ada = Browser::new(running.address, [127, 0, 0, 1], FIREFOX);
@@ -102,7 +104,7 @@ async fn story(stage: &mut Stage, running: &Running) -> Turn<()> {
     let still = phone.refresh(&on_phone).await?.expect_status(200)?;
     check(still.cookie()? != on_phone, "the phone should be renewed")?;
     stage.step("The phone", "is still signed in: only the stolen family ended");
-    explain(stage, engine, &signed_in.text("/session/id")?).await
+    explain(stage, running, &signed_in.text("/session/id")?).await
 }
 
 /// A thief copies the newest token and uses it first, from another network and browser.
@@ -134,13 +136,13 @@ async fn rob(stage: &mut Stage, running: &Running, ada: &Browser, stolen: &str) 
     Ok(())
 }
 
-async fn add_user(engine: &Arc<Engine>) -> Turn<()> {
+async fn add_user(running: &Running) -> Turn<()> {
     let mut claims = Map::new();
     claims.insert("name".to_owned(), json!("Ada Lovelace"));
     let password = Some(Secret(Zeroizing::new(PASSWORD.to_owned())));
     let add = Command::UserAdd { identifier: EMAIL.to_owned(), password, roles: vec!["editor".to_owned()], claims };
     for command in [Command::RoleAdd { name: "editor".to_owned() }, add] {
-        control::execute(engine, command).await.map_err(|refused| format!("{refused:?}"))?;
+        control::execute(&running.engine, &running.keeper, command).await.map_err(|refused| format!("{refused:?}"))?;
     }
     Ok(())
 }
@@ -156,8 +158,9 @@ async fn decode(stage: &mut Stage, ada: &Browser, issuer: &str, signed_in: &Answ
     let claims = jwt::check(&verified, &rules, stage.now_seconds()).map_err(|error| format!("the claims: {error}"))?;
     let claim = |name: &str| claims.members().get(name).cloned().unwrap_or_default();
     check(claim("roles") == json!(["editor"]), "the access token should tell the role")?;
+    check(claim("name") == json!("Ada Lovelace"), "the access token should tell the name")?;
     stage.step("Decode it", "the signature holds by the published keys (ES256), and it says:");
-    for name in ["iss", "sub", "sid", "client_id", "amr", "roles", "exp"] {
+    for name in ["iss", "sub", "name", "roles", "sid", "client_id", "amr", "exp"] {
         stage.detail(&format!("{name:<10}{}", shown(&claim(name))));
     }
     Ok(())
@@ -181,9 +184,9 @@ async fn burst(ada: &Browser, token: &str) -> Turn<String> {
     }
 }
 
-async fn explain(stage: &mut Stage, engine: &Arc<Engine>, session: &str) -> Turn<()> {
+async fn explain(stage: &mut Stage, running: &Running, session: &str) -> Turn<()> {
     let asked = Command::Explain { text: Secret(Zeroizing::new(session.to_owned())) };
-    let reply = control::execute(engine, asked).await.map_err(|refused| format!("{refused:?}"))?;
+    let reply = control::execute(&running.engine, &running.keeper, asked).await.map_err(|refused| format!("{refused:?}"))?;
     let fact = |path: &str| reply.document.pointer(path).cloned().unwrap_or_default();
     check(fact("/state") == json!("ended") && fact("/reason") == json!("reused"), "explain should say why it ended")?;
     stage.step("Explain", "the operator asks \"regrant explain\" why Ada was signed out:");

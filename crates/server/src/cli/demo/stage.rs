@@ -59,10 +59,10 @@ impl Stage {
         let body = json!({"identifier": email, "password": password, "delivery": "body"});
         for line in [
             String::new(),
-            "The server goes on until Ctrl-C. In another terminal:".to_owned(),
+            format!("Play it yourself in a browser, until Ctrl-C: {issuer}/demo"),
+            "Or in another terminal:".to_owned(),
             format!("    curl -s {issuer}/session -H 'content-type: application/json' -d '{body}'"),
             format!("    regrant --data {} session list", data.display()),
-            "The pages that play this in a browser come with the next version.".to_owned(),
         ] {
             self.line(&line);
         }

@@ -41,7 +41,7 @@ pub(crate) struct Answer {
 pub(crate) struct Wire(BufReader<TcpStream>);
 
 impl Client {
-    pub(super) fn new(server: SocketAddr, from: Ipv4Addr, user_agent: &'static str) -> Self {
+    pub(crate) fn new(server: SocketAddr, from: Ipv4Addr, user_agent: &'static str) -> Self {
         Self { server, from, user_agent, cookie: "regrant-dev" }
     }
 

@@ -1,10 +1,6 @@
 //! A disk that is full, or that fails to sync, when the test says so: `disk.c` stands between the process and its C library.
 
-use std::{
-    path::PathBuf,
-    process::Command,
-    sync::OnceLock,
-};
+use std::{path::PathBuf, process::Command, sync::OnceLock};
 
 use super::Home;
 
@@ -46,7 +42,8 @@ fn library() -> &'static PathBuf {
     LIBRARY.get_or_init(|| {
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/support/disk.c");
         let library = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("disk-{}.so", std::process::id()));
-        let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl").status();
+        let compiled =
+            Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl").status();
         let hint = "a C compiler is needed: `cargo xtask test --only prerequisites` installs it";
         assert!(compiled.expect(hint).success(), "disk.c compiles");
         library

@@ -57,12 +57,12 @@ impl Server {
             }
         });
         let line = line.recv_timeout(Duration::from_secs(30)).unwrap_or_default();
-        let parsed = line.strip_prefix("listening on http://").and_then(|rest| rest.split_once(" as ")).and_then(
-            |(address, rest)| {
-                let (issuer, data) = rest.split_once(", data in ")?;
-                (data == home.data().display().to_string()).then(|| (address.parse().ok(), issuer.to_owned()))
-            },
-        );
+        let parsed = line.strip_prefix("listening on ").and_then(|rest| {
+            let (origin, rest) = rest.split_once(" as ")?;
+            let (issuer, data) = rest.split_once(", data in ")?;
+            let address = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))?;
+            (data == home.data().display().to_string()).then(|| (address.parse().ok(), issuer.to_owned()))
+        });
         let Some((Some(address), issuer)) = parsed else {
             let _ = child.kill();
             let _ = child.wait();

@@ -1,0 +1,601 @@
+//! Our picture: the timeline of one session, drawn by the server as SVG, with a sentence for every bead.
+//!
+//! 1. [`Timeline::of`] reads an [`Explanation`]. An event becomes a bead on one of two lanes: the upper one is the place where
+//!    the session was signed in, the lower one is anywhere else. Nobody can know who of two holders is the thief, so nobody is
+//!    called one. Retries that belong together become one bead, a cluster.
+//! 2. A bead that carries a token is filled the first time and hollow when the same token was given out again. The one whose
+//!    use ended the session is crossed out, and the line ends with a bar and the reason. So the picture needs no colour: the
+//!    style sheet may add some by the classes, and without one the current text colour draws everything.
+//! 3. [`Timeline::html`] puts the drawing into a box of its own that scrolls, and below it the sentences as a list: what was
+//!    decided, and why. The list is the drawing in words for whoever does not see it.
+
+use std::fmt::Write as _;
+
+use regrant_engine::{
+    event::{Event, EventKind, Origin},
+    explain::Explanation,
+    reason::Reason,
+    time::Time,
+};
+
+/// A session's timeline, ready to be drawn.
+pub(crate) struct Timeline {
+    title: String,
+    beads: Vec<Bead>,
+    /// Beads between the first and the second that are not shown.
+    left_out: usize,
+}
+
+/// What one event, or several of a kind, became.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Bead {
+    shape: Shape,
+    lane: Lane,
+    at: Time,
+    sentence: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Shape {
+    /// A token that was issued here for the first time. `from` is the one that was presented for it.
+    Issued { token: u64, from: Option<u64>, label: &'static str },
+    /// A token that was given out again: `times` such retries.
+    Again { token: u64, presented: u64, replay: String, times: u32 },
+    /// The use that ended it.
+    Caught { presented: u64 },
+    /// The end.
+    End { reason: Option<Reason> },
+    /// Anything else that happened to the session.
+    Other,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Lane {
+    /// Where the session was signed in.
+    Home,
+    /// Anywhere else.
+    Elsewhere,
+}
+
+impl Timeline {
+    /// Reads `explanation`. Of a user with several sessions, the newest one is drawn.
+    pub(crate) fn of(explanation: &Explanation) -> Self {
+        let session = explanation.session.as_ref().map(|session| session.id);
+        let session = session.or_else(|| explanation.timeline.iter().rev().find_map(|event| event.session));
+        let events: Vec<&Event> = explanation.timeline.iter().filter(|event| event.session == session).collect();
+        let mut reader = Reader::new(&events);
+        for event in &events {
+            reader.read(event);
+        }
+        let mut beads = reader.beads;
+        let is_told = matches!(beads.last(), Some(Bead { shape: Shape::End { .. }, .. }));
+        // A deadline that passed is known before the sweep has written it down.
+        if let (Some(reason), Some(at), false) = (explanation.reason, explanation.ended_at, is_told || beads.is_empty()) {
+            beads.push(Bead {
+                shape: Shape::End { reason: Some(reason) },
+                lane: Lane::Home,
+                at,
+                sentence: ended_because(Some(reason)),
+            });
+        }
+        let left_out = beads.len().saturating_sub(MOST_BEADS);
+        // The first one stays: a line needs its beginning.
+        beads.drain(1.min(left_out)..1.min(left_out) + left_out);
+        let device = explanation.session.as_ref().and_then(|session| session.device.as_deref());
+        let whose = explanation.identifier.as_deref().map(|whose| format!(" of {whose}")).unwrap_or_default();
+        let device = device.map(|device| format!(" on {device}")).unwrap_or_default();
+        Self { title: format!("Timeline of a session{whose}{device}"), beads, left_out }
+    }
+
+    /// The newest decision in words: of an ended session, what ended it.
+    pub(crate) fn verdict(&self) -> &str {
+        let caught = self.beads.iter().rev().find(|bead| !matches!(bead.shape, Shape::End { .. }));
+        let last = self.beads.last();
+        let told = match (caught, last) {
+            (Some(caught), _) if matches!(caught.shape, Shape::Caught { .. }) => Some(caught),
+            (_, last) => last,
+        };
+        told.map(|bead| bead.sentence.as_str()).unwrap_or_default()
+    }
+
+    /// The drawing in its box, and the sentences below it. `id` begins the element ids, which must be the only ones of the page.
+    pub(crate) fn html(&self, id: &str) -> String {
+        if self.beads.is_empty() {
+            return "<p class=\"quiet\">Nothing has happened yet.</p>\n".to_owned();
+        }
+        let id = escaped(id);
+        let mut html = format!(
+            "<div class=\"drawing\" role=\"region\" aria-label=\"The drawing, which scrolls sideways\" tabindex=\"0\">\n{}</div>\n\
+             <ol class=\"sentences\" id=\"{id}-sentences\">\n",
+            self.svg(&id)
+        );
+        for (index, bead) in self.beads.iter().enumerate() {
+            let at = bead.at.to_string();
+            let clock = at.get(11..19).unwrap_or(&at);
+            let _ = writeln!(
+                html,
+                "<li{}><time datetime=\"{}\">{}</time> {}</li>",
+                bead.class(),
+                escaped(&at),
+                escaped(clock),
+                escaped(&bead.sentence)
+            );
+            if index == 0 && self.left_out > 0 {
+                let _ = writeln!(html, "<li class=\"quiet\">{}</li>", self.left_out_in_words());
+            }
+        }
+        html.push_str("</ol>\n");
+        html
+    }
+
+    fn left_out_in_words(&self) -> String {
+        format!("{} earlier events are left out here.", self.left_out)
+    }
+
+    /// The drawing alone. It is readable without a style sheet.
+    fn svg(&self, id: &str) -> String {
+        let gap = usize::from(self.left_out > 0);
+        let columns = u32::try_from(self.beads.len() + gap).unwrap_or(u32::MAX);
+        let uses_elsewhere = self.beads.iter().any(|bead| bead.lane == Lane::Elsewhere);
+        let height = if uses_elsewhere { ELSEWHERE + 50 } else { HOME + 40 };
+        let is_over = matches!(self.beads.last(), Some(Bead { shape: Shape::End { .. }, .. }));
+        let width = 2 * MARGIN + STEP * columns.saturating_sub(1) + if is_over { ROOM_FOR_REASON } else { STEP / 2 };
+        let mut svg = format!(
+            "<svg class=\"timeline\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
+             height=\"{height}\" role=\"img\" aria-labelledby=\"{id}-title {id}-desc\" fill=\"none\" stroke=\"currentColor\" \
+             font-size=\"12\" text-anchor=\"middle\">\n<title id=\"{id}-title\">{}</title>\n<desc id=\"{id}-desc\">{}</desc>\n",
+            escaped(&self.title),
+            escaped(&self.described())
+        );
+        let mut pen = Pen { svg: String::new(), points: Vec::new(), x: MARGIN };
+        for (index, bead) in self.beads.iter().enumerate() {
+            pen.draw(bead, uses_elsewhere);
+            if index == 0 && self.left_out > 0 {
+                pen.x += STEP;
+                pen.text("label", pen.x, HOME - 26, "middle", &format!("… {} more", self.left_out));
+            }
+            pen.x += STEP;
+        }
+        if !is_over && let Some(last) = pen.points.iter().rev().find(|point| point.lane == Lane::Home) {
+            let path = format!("M{} {HOME} H{}", last.x, width - 6);
+            pen.lines_first(&format!("<path class=\"line open\" d=\"{path}\" stroke-width=\"3\" stroke-dasharray=\"1 6\"/>\n"));
+        }
+        if uses_elsewhere {
+            pen.text("label elsewhere", MARGIN, ELSEWHERE + 4, "middle", "elsewhere");
+        }
+        svg.push_str(&pen.svg);
+        svg.push_str("</svg>\n");
+        svg
+    }
+
+    fn described(&self) -> String {
+        let counted = |many: usize, one: &str, more: &str| format!("{many} {}", if many == 1 { one } else { more });
+        let issued = self.beads.iter().filter(|bead| matches!(bead.shape, Shape::Issued { .. })).count();
+        let again = self.beads.iter().filter(|bead| matches!(bead.shape, Shape::Again { .. })).count();
+        let elsewhere = self.beads.iter().filter(|bead| bead.lane == Lane::Elsewhere).count();
+        let end = match self.beads.last().map(|bead| &bead.shape) {
+            Some(Shape::End { reason: Some(reason) }) => format!("The line ends: {}.", reason.sentence()),
+            Some(Shape::End { reason: None }) => "The line ends.".to_owned(),
+            _ => "The line goes on.".to_owned(),
+        };
+        format!(
+            "A line with {}, each a refresh token, and {} for a token that was given out again. {} on a branch below: a use from \
+             elsewhere. {end} The list after the drawing tells each bead in words.",
+            counted(issued, "bead", "beads"),
+            counted(again, "hollow bead", "hollow beads"),
+            counted(elsewhere, "bead is", "beads are"),
+        )
+    }
+}
+
+/// Makes beads of events.
+struct Reader {
+    home: Option<Origin>,
+    beads: Vec<Bead>,
+    /// The newest token that was given to the home lane.
+    newest_at_home: Option<u64>,
+    /// The gravest replay of the token presented last, in points.
+    worst: (u64, u64),
+}
+
+impl Reader {
+    fn new(events: &[&Event]) -> Self {
+        let signed_in = events.iter().find(|event| event.kind == EventKind::SessionCreated);
+        let home = signed_in.and_then(|event| event.context.clone());
+        let home = home.or_else(|| events.iter().find_map(|event| event.context.clone()));
+        Self { home, beads: Vec::new(), newest_at_home: None, worst: (0, 0) }
+    }
+
+    fn read(&mut self, event: &Event) {
+        let (presented, issued) = (number(event, "presented"), number(event, "issued"));
+        let mut lane = self.lane(event);
+        let place = event.context.as_ref().map(place).unwrap_or_default();
+        let (shape, sentence) = match event.kind {
+            EventKind::SessionCreated => (
+                Shape::Issued { token: 1, from: None, label: "signed in" },
+                format!("Signed in{place}. Refresh token 1 was issued."),
+            ),
+            EventKind::Rotated => {
+                let used = format!("Refresh token {presented} was used for the first time");
+                let sentence = match lane {
+                    Lane::Home => format!("{used}, so token {issued} took its place."),
+                    Lane::Elsewhere => format!(
+                        "{used}{place}, which is elsewhere, so token {issued} took its place. One use alone proves nothing."
+                    ),
+                };
+                (Shape::Issued { token: issued, from: Some(presented), label: "renewed" }, sentence)
+            }
+            EventKind::Replayed => return self.replayed(event, lane, &place),
+            EventKind::Healed => (
+                Shape::Issued { token: issued, from: Some(presented), label: "healed" },
+                format!(
+                    "Refresh token {presented} was newer than the store knew, which had lost its newest writes. It came from \
+                     where it belongs, so it was believed, and token {issued} took its place."
+                ),
+            ),
+            EventKind::Raised => (
+                Shape::Issued { token: issued, from: None, label: "raised" },
+                format!("What this session may do was changed, so token {issued} was issued. Older ones do not reach it."),
+            ),
+            EventKind::Reused => {
+                // A use that got nothing is on the line only if it goes on where its holder stood.
+                if self.newest_at_home != Some(presented) {
+                    lane = Lane::Elsewhere;
+                }
+                (Shape::Caught { presented }, caught_in_words(event, presented, &place))
+            }
+            EventKind::GrantEnded => return,
+            EventKind::SessionEnded => {
+                lane = Lane::Home;
+                (Shape::End { reason: event.reason }, ended_because(event.reason))
+            }
+            EventKind::UserCreated
+            | EventKind::UserDisabled
+            | EventKind::UserEnabled
+            | EventKind::UserDeleted
+            | EventKind::PasswordChanged
+            | EventKind::RoleGranted
+            | EventKind::RoleRevoked
+            | EventKind::SignInFailed
+            | EventKind::KeyCreated
+            | EventKind::KeyPublished
+            | EventKind::KeyActivated
+            | EventKind::KeyRetiring
+            | EventKind::KeyRemoved
+            | EventKind::KeyCompromised => {
+                lane = Lane::Home;
+                (Shape::Other, format!("{}.", event.kind))
+            }
+        };
+        if let (Shape::Issued { token, .. }, Lane::Home) = (&shape, lane) {
+            self.newest_at_home = Some(*token);
+        }
+        self.beads.push(Bead { shape, lane, at: event.at, sentence });
+    }
+
+    fn replayed(&mut self, event: &Event, lane: Lane, place: &str) {
+        let (presented, token) = (number(event, "presented"), number(event, "issued"));
+        let replay = event.data.get("replay").and_then(|value| value.as_str()).unwrap_or_default();
+        let weight = match replay {
+            "late" => 1,
+            "foreign" => 2,
+            _ => 0,
+        };
+        let worst = if self.worst.0 == presented { self.worst.1.max(weight) } else { weight };
+        self.worst = (presented, worst);
+        if lane == Lane::Home {
+            self.newest_at_home = Some(token);
+        }
+        let mut times = 1;
+        let same = self.beads.last().and_then(|last| match &last.shape {
+            Shape::Again { presented: before, replay: kind, times, .. }
+                if *before == presented && kind == replay && last.lane == lane =>
+            {
+                Some(*times)
+            }
+            _ => None,
+        });
+        if let Some(before) = same {
+            times = before.saturating_add(1);
+            self.beads.pop();
+        }
+        let often = if times == 1 { "again".to_owned() } else { format!("again {times} times") };
+        let each = if times == 1 { "It got" } else { "Each use got" };
+        let points = number(event, "points") + worst;
+        let sentence = match replay {
+            "burst" => format!(
+                "Refresh token {presented} was used {often} at once from the same place, as after a lost reply or by several \
+                 tabs. {each} the same token {token}, and nothing is held against it."
+            ),
+            "late" => format!(
+                "Refresh token {presented} was used {often}, later, from where this session belongs, as after a lost reply. \
+                 {each} the same token {token}. That makes {points} of 3 points."
+            ),
+            "foreign" => format!(
+                "Refresh token {presented} was used {often}{place}, not where it was used before: one of the two may hold a copy. \
+                 {each} the same token {token}. That makes {points} of 3 points."
+            ),
+            _ => format!(
+                "Refresh token {presented} was used {often} with the proof that it is its holder's. {each} the same token {token}."
+            ),
+        };
+        let shape = Shape::Again { token, presented, replay: replay.to_owned(), times };
+        self.beads.push(Bead { shape, lane, at: event.at, sentence });
+    }
+
+    fn lane(&self, event: &Event) -> Lane {
+        match (&event.context, &self.home) {
+            (Some(here), Some(home)) if here != home => Lane::Elsewhere,
+            _ => Lane::Home,
+        }
+    }
+}
+
+fn caught_in_words(event: &Event, presented: u64, place: &str) -> String {
+    let newest = number(event, "newest");
+    if newest.saturating_sub(presented) >= 2 {
+        format!(
+            "Refresh token {presented} was used{place} when token {newest} was the newest. Only a copy is that old: two parties \
+             held it, so the session ended."
+        )
+    } else {
+        let points = number(event, "points");
+        format!(
+            "Refresh token {presented} was used again{place}, and the session already had {points} of 3 points. That is more than \
+             lost replies explain: two parties held it, so the session ended."
+        )
+    }
+}
+
+fn ended_because(reason: Option<Reason>) -> String {
+    reason.map_or_else(|| "The session ended.".to_owned(), |reason| format!("The session ended: {}.", reason.sentence()))
+}
+
+fn place(origin: &Origin) -> String {
+    format!(" with {} from {}", origin.user_agent, origin.network)
+}
+
+fn number(event: &Event, name: &str) -> u64 {
+    event.data.get(name).and_then(serde_json::Value::as_u64).unwrap_or_default()
+}
+
+impl Bead {
+    /// For the style sheet; a list item of it looks like the bead.
+    fn class(&self) -> &'static str {
+        match (&self.shape, self.lane) {
+            (Shape::Caught { .. }, _) => " class=\"caught\"",
+            (Shape::End { .. }, _) => " class=\"end\"",
+            (Shape::Other, _) => " class=\"other\"",
+            (Shape::Again { .. }, Lane::Home) => " class=\"again\"",
+            (Shape::Again { .. }, Lane::Elsewhere) => " class=\"again elsewhere\"",
+            (Shape::Issued { .. }, Lane::Home) => " class=\"issued\"",
+            (Shape::Issued { .. }, Lane::Elsewhere) => " class=\"issued elsewhere\"",
+        }
+    }
+}
+
+/// Draws beads from left to right, each linked to the one that it comes from.
+struct Pen {
+    svg: String,
+    points: Vec<Point>,
+    x: u32,
+}
+
+/// Where a token is held.
+#[derive(Clone, Copy)]
+struct Point {
+    token: u64,
+    lane: Lane,
+    x: u32,
+}
+
+impl Pen {
+    fn draw(&mut self, bead: &Bead, uses_elsewhere: bool) {
+        let lane = bead.lane;
+        match &bead.shape {
+            Shape::Issued { token, from, label } => {
+                let source = from.and_then(|from| self.held(from, lane)).or_else(|| self.points.last().copied());
+                self.link(source, lane);
+                self.pill(lane, "issued", &token.to_string());
+                self.label(lane, label);
+                self.points.push(Point { token: *token, lane, x: self.x });
+            }
+            Shape::Again { token, presented, times, .. } => {
+                // Beside its twin, if that is here; else where its holder was before.
+                let twin = self.points.iter().rev().find(|point| point.token == *token && point.lane == lane).copied();
+                let source = twin.or_else(|| self.held(*presented, lane));
+                self.link(source, lane);
+                for back in (1..=(*times - 1).min(2)).rev() {
+                    self.hollow(lane, back * 5, "");
+                }
+                self.hollow(lane, 0, &token.to_string());
+                self.label(lane, &if *times == 1 { "again".to_owned() } else { format!("again ×{times}") });
+                self.points.push(Point { token: *token, lane, x: self.x });
+            }
+            Shape::Caught { presented } => {
+                self.link(self.held(*presented, lane), lane);
+                let (x, y) = (self.x, lane.y());
+                self.pill(lane, "caught", "");
+                let (left, right, top, bottom) = (x - 6, x + 6, y - 6, y + 6);
+                let _ = writeln!(
+                    self.svg,
+                    "<path class=\"cross\" d=\"M{left} {top} L{right} {bottom} M{right} {top} L{left} {bottom}\" stroke=\"#fff\" \
+                     stroke-width=\"2.5\"/>"
+                );
+                self.label(lane, &format!("{presented} again"));
+                self.points.push(Point { token: *presented, lane, x: self.x });
+            }
+            Shape::End { reason } => self.end(*reason, uses_elsewhere),
+            Shape::Other => {
+                self.link(self.points.last().copied(), lane);
+                let _ = writeln!(
+                    self.svg,
+                    "<circle class=\"other\" cx=\"{}\" cy=\"{HOME}\" r=\"5\" fill=\"currentColor\"/>",
+                    self.x
+                );
+            }
+        }
+    }
+
+    /// Where `token` was held last, on this lane if it was.
+    fn held(&self, token: u64, lane: Lane) -> Option<Point> {
+        let mut held = self.points.iter().rev().filter(|point| point.token == token);
+        held.clone().find(|point| point.lane == lane).or_else(|| held.next()).copied()
+    }
+
+    /// From a point to where the pen is.
+    fn link(&mut self, from: Option<Point>, lane: Lane) {
+        let Some(from) = from else { return };
+        let (x, y) = (self.x, lane.y());
+        let (left, above) = (from.x, from.lane.y());
+        // Along the lower lane, so that it never runs in the line of the upper one.
+        let path = match (from.lane, lane) {
+            (Lane::Home, Lane::Elsewhere) => {
+                let (middle, down) = (left + STEP / 2, left + STEP);
+                format!("M{left} {above} C{middle} {above} {middle} {y} {down} {y} H{x}")
+            }
+            (Lane::Elsewhere, Lane::Home) => {
+                let (up, middle) = (x.saturating_sub(STEP), x.saturating_sub(STEP / 2));
+                format!("M{left} {above} H{up} C{middle} {above} {middle} {y} {x} {y}")
+            }
+            (Lane::Home, Lane::Home) | (Lane::Elsewhere, Lane::Elsewhere) => format!("M{left} {y} H{x}"),
+        };
+        let (class, dashes) = match lane {
+            Lane::Home => ("line", ""),
+            Lane::Elsewhere => ("branch", " stroke-dasharray=\"7 5\""),
+        };
+        self.lines_first(&format!("<path class=\"{class}\" d=\"{path}\" stroke-width=\"3\"{dashes}/>\n"));
+    }
+
+    /// Lines lie below beads.
+    fn lines_first(&mut self, line: &str) {
+        self.svg.insert_str(0, line);
+    }
+
+    /// A filled bead.
+    fn pill(&mut self, lane: Lane, class: &str, text: &str) {
+        let y = lane.y();
+        let width = pill_width(text);
+        let elsewhere = if lane == Lane::Elsewhere { " elsewhere" } else { "" };
+        let _ = writeln!(
+            self.svg,
+            "<rect class=\"{class}{elsewhere}\" x=\"{}\" y=\"{}\" width=\"{width}\" height=\"28\" rx=\"14\" fill=\"currentColor\" \
+             stroke=\"none\"/>",
+            self.x.saturating_sub(width / 2),
+            y - 14
+        );
+        // White, since without a style sheet the current colour is mostly a dark one.
+        let _ = writeln!(
+            self.svg,
+            "<text class=\"number\" x=\"{}\" y=\"{}\" fill=\"#fff\" stroke=\"none\" font-weight=\"600\">{text}</text>",
+            self.x,
+            y + 4
+        );
+    }
+
+    /// A hollow bead, `back` steps behind the front one of a cluster.
+    fn hollow(&mut self, lane: Lane, back: u32, text: &str) {
+        let (x, y) = (self.x + back, lane.y() - back);
+        let width = pill_width(text);
+        let elsewhere = if lane == Lane::Elsewhere { " elsewhere" } else { "" };
+        let _ = writeln!(
+            self.svg,
+            "<rect class=\"hollow{elsewhere}\" x=\"{}\" y=\"{}\" width=\"{width}\" height=\"28\" rx=\"14\" fill=\"#fff\" \
+             stroke-width=\"2.5\"/>",
+            x.saturating_sub(width / 2),
+            y - 14
+        );
+        if !text.is_empty() {
+            let _ = writeln!(
+                self.svg,
+                "<text class=\"hollow-number\" x=\"{x}\" y=\"{}\" fill=\"currentColor\" stroke=\"none\" \
+                 font-weight=\"600\">{text}</text>",
+                y + 4
+            );
+        }
+    }
+
+    /// The bar at which everybody's line ends, and why.
+    fn end(&mut self, reason: Option<Reason>, uses_elsewhere: bool) {
+        for lane in [Lane::Home, Lane::Elsewhere] {
+            let last = self.points.iter().rev().find(|point| point.lane == lane).copied();
+            self.link(last, lane);
+        }
+        let bottom = if uses_elsewhere { ELSEWHERE } else { HOME } + 20;
+        let _ = writeln!(
+            self.svg,
+            "<path class=\"end\" d=\"M{} {} V{bottom}\" stroke-width=\"6\"/>",
+            self.x,
+            HOME - 20
+        );
+        let x = self.x + 12;
+        self.text("label strong", x, HOME - 2, "start", "ended:");
+        if let Some(reason) = reason {
+            self.text("label strong", x, HOME + 14, "start", &reason.as_str().replace('_', " "));
+        }
+    }
+
+    fn label(&mut self, lane: Lane, text: &str) {
+        match lane {
+            Lane::Home => self.text("label", self.x, HOME - 26, "middle", text),
+            Lane::Elsewhere => self.text("label elsewhere", self.x, ELSEWHERE + 34, "middle", text),
+        }
+    }
+
+    fn text(&mut self, class: &str, x: u32, y: u32, anchor: &str, text: &str) {
+        let text = escaped(text);
+        let _ = writeln!(
+            self.svg,
+            "<text class=\"{class}\" x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\" fill=\"currentColor\" \
+             stroke=\"none\">{text}</text>"
+        );
+    }
+}
+
+impl Lane {
+    const fn y(self) -> u32 {
+        match self {
+            Self::Home => HOME,
+            Self::Elsewhere => ELSEWHERE,
+        }
+    }
+}
+
+/// A circle for short numbers, longer for long ones.
+fn pill_width(text: &str) -> u32 {
+    let digits = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    digits.saturating_mul(8).saturating_add(12).clamp(28, STEP - 8)
+}
+
+/// For text and attribute values of HTML and SVG. Control characters mean nothing in either, and some are not allowed.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c if c.is_control() => out.push('?'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// More than these are not read by anybody; the first stays, and of the others the newest.
+const MOST_BEADS: usize = 60;
+/// Between two beads.
+const STEP: u32 = 72;
+/// Left and right.
+const MARGIN: u32 = 40;
+/// For the words behind the end.
+const ROOM_FOR_REASON: u32 = 90;
+/// The height of the upper line.
+const HOME: u32 = 56;
+/// The height of the lower line.
+const ELSEWHERE: u32 = 136;
+
+#[cfg(test)]
+mod tests;
