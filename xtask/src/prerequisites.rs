@@ -92,8 +92,12 @@ struct Debian {
     purpose: &'static str,
 }
 
-const DEBIAN: [Debian; 3] = [
+const DEBIAN: [Debian; 7] = [
+    Debian { program: "chromium", package: "chromium", purpose: "the demo's pages are played in a real browser" },
+    Debian { program: "node", package: "nodejs", purpose: "drives that browser" },
+    Debian { program: "npm", package: "npm", purpose: "installs Playwright and axe for it, as their lock file says" },
     Debian { program: "faketime", package: "faketime", purpose: "integration tests move the clock with it" },
+    Debian { program: "python3", package: "python3", purpose: "a test types passwords on a terminal with it" },
     Debian { program: "gcc", package: "gcc", purpose: "aws-lc and SQLite are compiled from C" },
     Debian {
         program: "nginx",

@@ -64,9 +64,14 @@ impl fmt::Display for MappingError {
             Self::Reserved(claim) => {
                 write!(f, "\"{claim}\" means something else in a token (RFC 7519, RFC 9068): choose another name")
             }
-            Self::Name(claim) => write!(f, "\"{claim}\" is no name of a claim: it needs 1 to {LONGEST_NAME} characters"),
+            Self::Name(claim) => {
+                write!(f, "\"{claim}\" is no name of a claim: it needs 1 to {LONGEST_NAME} characters")
+            }
             Self::Attribute { claim, attribute } => {
-                write!(f, "\"{claim}\": no user can have an attribute \"{attribute}\"; \"regrant user show\" tells what they have")
+                write!(
+                    f,
+                    "\"{claim}\": no user can have an attribute \"{attribute}\"; \"regrant user show\" tells what they have"
+                )
             }
             Self::Word { claim, word } => {
                 write!(f, "\"{claim}\": there is no \"{word}\"; there are \"@email\" and \"@username\"")

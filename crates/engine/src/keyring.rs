@@ -158,7 +158,8 @@ fn open_all(vault: &Vault, keys: Vec<SealedKey>) -> Result<OpenRing, Broken> {
         ring.push((key, opened));
     }
     // For people, and for verifiers that try one after the other.
-    ring.sort_by_key(|(key, _)| (key.state != KeyState::Active, key.created_at));
+    let place = |opened: &SigningKey| Algorithm::ALL.iter().position(|algorithm| *algorithm == opened.algorithm());
+    ring.sort_by_key(|(key, opened)| (key.state != KeyState::Active, place(opened), key.created_at));
     Ok(ring)
 }
 

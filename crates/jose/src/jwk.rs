@@ -115,13 +115,8 @@ impl Jwk {
     }
 
     fn labelled(key: PublicKey, algorithm: Algorithm) -> Jwk {
-        let mut jwk = Jwk {
-            key,
-            kid: None,
-            alg: Some(algorithm),
-            public_key_use: Some("sig".to_owned()),
-            key_ops: None,
-        };
+        let mut jwk =
+            Jwk { key, kid: None, alg: Some(algorithm), public_key_use: Some("sig".to_owned()), key_ops: None };
         jwk.kid = Some(jwk.thumbprint());
         jwk
     }
@@ -195,7 +190,8 @@ impl Jwk {
             },
             _ => return Err(Error::JwkUnsupported),
         };
-        let alg = text(members, "alg")?.map(|alg| Algorithm::from_name(alg).ok_or(Error::JwkUnsupported)).transpose()?;
+        let alg =
+            text(members, "alg")?.map(|alg| Algorithm::from_name(alg).ok_or(Error::JwkUnsupported)).transpose()?;
         // RFC 8725 §3.1: a key that names an algorithm of another type of key is no key for anything.
         if alg.is_some_and(|alg| !key.fits(alg)) {
             return Err(Error::JwkUnsupported);

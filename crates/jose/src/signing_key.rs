@@ -4,10 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair, Signature,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+    Signature,
 };
 use zeroize::Zeroizing;
 
@@ -34,14 +36,14 @@ pub(crate) enum KeyPair {
 
 /// A signature in the form that JWS wants. Those of fixed length cost no allocation.
 pub(crate) enum Signed {
-    Short(Signature),
+    Short([u8; 64]),
     Rsa(Vec<u8>),
 }
 
 impl AsRef<[u8]> for Signed {
     fn as_ref(&self) -> &[u8] {
         match self {
-            Signed::Short(signature) => signature.as_ref(),
+            Signed::Short(signature) => signature,
             Signed::Rsa(signature) => signature,
         }
     }
@@ -72,7 +74,9 @@ impl SigningKey {
                 .map(KeyPair::Es256)
                 .map_err(|_| Error::PrivateKeyInvalid)?,
             // Its length is checked with its public half.
-            Algorithm::Rs256 => RsaKeyPair::from_pkcs8(pkcs8).map(KeyPair::Rs256).map_err(|_| Error::PrivateKeyInvalid)?,
+            Algorithm::Rs256 => {
+                RsaKeyPair::from_pkcs8(pkcs8).map(KeyPair::Rs256).map_err(|_| Error::PrivateKeyInvalid)?
+            }
             Algorithm::Ed25519 => {
                 Ed25519KeyPair::from_pkcs8(pkcs8).map(KeyPair::Ed25519).map_err(|_| Error::PrivateKeyInvalid)?
             }
@@ -136,7 +140,7 @@ impl KeyPair {
     pub(crate) fn sign(&self, message: &[u8]) -> Result<Signed, Error> {
         match self {
             // RFC 7518 §3.4: R and S, each 32 octets.
-            KeyPair::Es256(pair) => pair.sign(&SystemRandom::new(), message).map(Signed::Short),
+            KeyPair::Es256(pair) => pair.sign(&SystemRandom::new(), message).and_then(short),
             // RFC 7518 §3.3: as long as the modulus.
             KeyPair::Rs256(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
@@ -144,7 +148,7 @@ impl KeyPair {
                 signed.map(|()| Signed::Rsa(signature))
             }
             // RFC 8037 §3.1.
-            KeyPair::Ed25519(pair) => pair.try_sign(message).map(Signed::Short),
+            KeyPair::Ed25519(pair) => pair.try_sign(message).and_then(short),
         }
         .map_err(|_| Error::CryptoFailed)
     }
@@ -173,6 +177,11 @@ impl KeyPair {
             }
         }
     }
+}
+
+/// The library's own type has room for the largest signature that there is.
+fn short(signature: Signature) -> Result<Signed, Unspecified> {
+    signature.as_ref().try_into().map(Signed::Short).map_err(|_| Unspecified)
 }
 
 impl fmt::Debug for SigningKey {

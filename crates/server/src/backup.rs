@@ -17,11 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use regrant_engine::{
-    ports::Clock,
-    reason::Reason,
-    time::Time,
-};
+use regrant_engine::{ports::Clock, reason::Reason, time::Time};
 use regrant_store::sqlite::{
     OpenError,
     backup::{self, Contents},
@@ -45,7 +41,9 @@ pub(crate) fn back_up(directory: &Path, key_file: &Path, target: &Path) -> Resul
     }
     let shown = target.display();
     if fs::symlink_metadata(target).is_ok() {
-        return Err(HomeError::File(format!("{shown} is there already, and nothing is overwritten: name another file")));
+        return Err(HomeError::File(format!(
+            "{shown} is there already, and nothing is overwritten: name another file"
+        )));
     }
     let store = home::store_file(directory);
     let failed = |error: io::Error| HomeError::File(format!("cannot write {shown}: {error}"));
@@ -54,8 +52,9 @@ pub(crate) fn back_up(directory: &Path, key_file: &Path, target: &Path) -> Resul
     let draft = tempfile::Builder::new().prefix(".regrant-backup-").tempfile_in(beside).map_err(failed)?;
     let identity = || fs::metadata(&store).map(|metadata| (metadata.dev(), metadata.ino()));
     let before = identity().map_err(failed)?;
-    backup::back_up(&store, draft.path())
-        .map_err(|error| HomeError::File(format!("cannot copy the store in {} to {shown}: {error}", directory.display())))?;
+    backup::back_up(&store, draft.path()).map_err(|error| {
+        HomeError::File(format!("cannot copy the store in {} to {shown}: {error}", directory.display()))
+    })?;
     if identity().map_err(failed)? != before {
         return Err(HomeError::File(format!("the store in {} was replaced meanwhile: try again", directory.display())));
     }
@@ -150,9 +149,6 @@ async fn prepare(config: &Config, staging: &Path, key_file: &Path, keep_sessions
 
 /// Gives the store another name besides its own, under which it stays once its own is taken.
 fn keep_aside(directory: &Path, store: &Path, now: Time) -> io::Result<PathBuf> {
-    // A store that is whole is one file from here on. One that is damaged may keep its log: that goes aside as well, and is
-    // taken away, for it must never be read into the new store.
-    let _ = backup::settle(store);
     let stamp: String = now.to_string().chars().filter(|c| c.is_ascii_alphanumeric()).collect();
     let kept = (0..).map(|count| match count {
         0 => directory.join(format!("{KEPT}{stamp}")),
@@ -160,11 +156,16 @@ fn keep_aside(directory: &Path, store: &Path, now: Time) -> io::Result<PathBuf> 
     });
     let kept = kept.into_iter().find(|path| fs::symlink_metadata(path).is_err()).ok_or(io::ErrorKind::AlreadyExists)?;
     fs::hard_link(store, &kept)?;
-    let log = with_suffix(store, "-wal");
+    let (log, kept_log) = (with_suffix(store, "-wal"), with_suffix(&kept, "-wal"));
     if log.exists() {
-        fs::hard_link(&log, with_suffix(&kept, "-wal"))?;
+        fs::hard_link(&log, &kept_log)?;
     }
     File::open(directory)?.sync_all()?;
+    // A store that is whole is one file from here on, under both names. One that is damaged keeps its log, under the new name
+    // only: it must never be read into the store that comes.
+    if backup::settle(store).is_ok() && kept_log.exists() {
+        fs::remove_file(&kept_log)?;
+    }
     for companion in ["-wal", "-shm"].map(|suffix| with_suffix(store, suffix)) {
         match fs::remove_file(companion) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -202,7 +203,8 @@ struct Restored<'a> {
 }
 
 fn told(restored: &Restored<'_>) -> Reply {
-    let Restored { file, contents: Contents { users, live_sessions, newest }, ended, keep_sessions, revived, kept } = restored;
+    let Restored { file, contents: Contents { users, live_sessions, newest }, ended, keep_sessions, revived, kept } =
+        restored;
     let document = json!({
         "file": file, "users": users, "newest": newest, "live_sessions": live_sessions - ended, "sessions_ended": ended,
         "sessions_revived": revived, "kept": kept,

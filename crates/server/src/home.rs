@@ -11,8 +11,8 @@ use std::{
 
 use regrant_engine::{
     Engine,
-    event::Actor,
     digest::Digests,
+    event::Actor,
     factor::password::Hasher,
     keyring::{self, Keyring, Vault},
     mint::Mint,
@@ -170,7 +170,10 @@ impl Home {
         let known = self.store.refresh_keys().await?;
         let usable = keeper::compare(&self.key_file, &self.keys, &known).map_err(HomeError::Keys)?;
         for KeyId(id) in &usable.over {
-            tracing::warn!(key = id, "the key file has a refresh key that is over; it is not used. Remove it from the file");
+            tracing::warn!(
+                key = id,
+                "the key file has a refresh key that is over; it is not used. Remove it from the file"
+            );
         }
         let masters = keeper::in_use_of(&self.keys, &usable);
         let failed = || HomeError::Keys("the cryptographic library failed while deriving keys".to_owned());

@@ -141,7 +141,8 @@ impl Keeper {
         blocking(move || keys::add(&file, id, now, &*random)).await?;
         let keys = self.read()?;
         let usable = self.compare(&keys, &known)?;
-        let master = keys.refresh.get(&id).ok_or_else(|| Kept::File("the new key is not in the key file".to_owned()))?;
+        let master =
+            keys.refresh.get(&id).ok_or_else(|| Kept::File("the new key is not in the key file".to_owned()))?;
         refresh_key::remember(engine, id, master).await?;
         self.adopt(engine, keys, &usable).await?;
         Ok(id)
@@ -171,7 +172,8 @@ impl Keeper {
         if compromised {
             // From here on a token of it is refused, whatever comes next.
             engine.refresh_keys.forget(id);
-        } else if let Some((_, count)) = engine.store.refresh_key_uses(engine.now()).await?.iter().find(|(of, _)| *of == id)
+        } else if let Some((_, count)) =
+            engine.store.refresh_key_uses(engine.now()).await?.iter().find(|(of, _)| *of == id)
         {
             return Err(in_use(id, Some(*count)));
         }
@@ -208,7 +210,10 @@ impl Keeper {
     /// Remembers what is new in the file, and makes the engine use it.
     async fn adopt(&self, engine: &Engine, keys: Keys, usable: &Usable) -> Result<(), Kept> {
         let (masters, active) = (in_use_of(&keys, usable), keys.active);
-        engine.store.remember(Identity { issuer: None, refresh_keys: check_values(&masters).into_iter().collect() }).await?;
+        engine
+            .store
+            .remember(Identity { issuer: None, refresh_keys: check_values(&masters).into_iter().collect() })
+            .await?;
         let newest = usable.newest.max(active);
         if engine.refresh_keys.replace(&masters, active, newest) {
             Ok(())

@@ -156,11 +156,7 @@ fn change(file: &Path, how: impl FnOnce(&mut Written)) -> Result<(), KeyFileErro
 }
 
 /// Writes the file whole under another name, synced, and then puts it in its place: at no moment is there half a file.
-fn write(
-    file: &Path,
-    written: &Written,
-    put: impl FnOnce(&Path) -> std::io::Result<()>,
-) -> Result<(), KeyFileError> {
+fn write(file: &Path, written: &Written, put: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<(), KeyFileError> {
     let failed = |error: &dyn fmt::Display| {
         KeyFileError(format!(
             "cannot write the key file {}: {error}; nothing was changed. Its directory must be writable",

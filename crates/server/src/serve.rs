@@ -5,8 +5,8 @@ use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 use axum::Router;
 use hyper::Uri;
 use regrant_engine::Engine;
-use tokio_rustls::TlsAcceptor;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
     config::Config,
@@ -134,7 +134,20 @@ impl Running {
         let tending = tokio::spawn(jobs::keys(Arc::clone(&engine), Arc::clone(&keeper)));
         let controlling = (Arc::clone(&engine), Arc::clone(&keeper));
         let controlled = tokio::spawn(async move { control.serve(controlling.0, controlling.1).await });
-        Ok(Self { engine, keeper, address, scheme, issuer, stop, served, freshening, sweeping, tending, controlled, home })
+        Ok(Self {
+            engine,
+            keeper,
+            address,
+            scheme,
+            issuer,
+            stop,
+            served,
+            freshening,
+            sweeping,
+            tending,
+            controlled,
+            home,
+        })
     }
 
     /// Lets requests under way finish, then closes the store.

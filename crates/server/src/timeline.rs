@@ -1,13 +1,13 @@
 //! Our picture: the timeline of one session, drawn by the server as SVG, with a sentence for every bead.
 //!
-//! 1. [`Timeline::of`] reads an [`Explanation`]. An event becomes a bead on one of two lanes: the upper one is the place where
-//!    the session was signed in, the lower one is anywhere else. Nobody can know who of two holders is the thief, so nobody is
-//!    called one. Retries that belong together become one bead, a cluster.
+//! 1. [`Timeline::of`] reads an [`Explanation`]. An event becomes a bead on the line, or on a branch below it: there stand uses
+//!    from elsewhere than the sign-in, and of tokens that were too old. Nobody can know who of two holders is the thief, so
+//!    nobody is called one. Retries that belong together become one bead, a cluster.
 //! 2. A bead that carries a token is filled the first time and hollow when the same token was given out again. The one whose
 //!    use ended the session is crossed out, and the line ends with a bar and the reason. So the picture needs no colour: the
 //!    style sheet may add some by the classes, and without one the current text colour draws everything.
-//! 3. [`Timeline::html`] puts the drawing into a box of its own that scrolls, and below it the sentences as a list: what was
-//!    decided, and why. The list is the drawing in words for whoever does not see it.
+//! 3. [`Timeline::drawing`] is the picture in a box of its own that scrolls; [`Timeline::sentences`] is the list of what was
+//!    decided, and why: the same in words for whoever does not see it.
 
 use std::fmt::Write as _;
 
@@ -31,6 +31,7 @@ pub(crate) struct Timeline {
 struct Bead {
     shape: Shape,
     lane: Lane,
+    is_elsewhere: bool,
     at: Time,
     sentence: String,
 }
@@ -51,10 +52,10 @@ enum Shape {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Lane {
-    /// Where the session was signed in.
-    Home,
-    /// Anywhere else.
-    Elsewhere,
+    /// The line: from where the session was signed in.
+    Main,
+    /// Below it.
+    Branch,
 }
 
 impl Timeline {
@@ -70,10 +71,12 @@ impl Timeline {
         let mut beads = reader.beads;
         let is_told = matches!(beads.last(), Some(Bead { shape: Shape::End { .. }, .. }));
         // A deadline that passed is known before the sweep has written it down.
-        if let (Some(reason), Some(at), false) = (explanation.reason, explanation.ended_at, is_told || beads.is_empty()) {
+        if let (Some(reason), Some(at), false) = (explanation.reason, explanation.ended_at, is_told || beads.is_empty())
+        {
             beads.push(Bead {
                 shape: Shape::End { reason: Some(reason) },
-                lane: Lane::Home,
+                lane: Lane::Main,
+                is_elsewhere: false,
                 at,
                 sentence: ended_because(Some(reason)),
             });
@@ -98,17 +101,21 @@ impl Timeline {
         told.map(|bead| bead.sentence.as_str()).unwrap_or_default()
     }
 
-    /// The drawing in its box, and the sentences below it. `id` begins the element ids, which must be the only ones of the page.
-    pub(crate) fn html(&self, id: &str) -> String {
+    /// The drawing in a box that scrolls sideways. `id` begins the ids of its elements, which must be the only ones of the page.
+    pub(crate) fn drawing(&self, id: &str) -> String {
         if self.beads.is_empty() {
             return "<p class=\"quiet\">Nothing has happened yet.</p>\n".to_owned();
         }
-        let id = escaped(id);
-        let mut html = format!(
-            "<div class=\"drawing\" role=\"region\" aria-label=\"The drawing, which scrolls sideways\" tabindex=\"0\">\n{}</div>\n\
-             <ol class=\"sentences\" id=\"{id}-sentences\">\n",
-            self.svg(&id)
-        );
+        // A keyboard scrolls what can have the focus.
+        format!(
+            "<div class=\"drawing\" role=\"region\" aria-label=\"Drawing of the timeline\" tabindex=\"0\">\n{}</div>\n",
+            self.svg(&escaped(id))
+        )
+    }
+
+    /// A sentence for every bead, oldest first.
+    pub(crate) fn sentences(&self) -> String {
+        let mut html = "<ol class=\"sentences\">\n".to_owned();
         for (index, bead) in self.beads.iter().enumerate() {
             let at = bead.at.to_string();
             let clock = at.get(11..19).unwrap_or(&at);
@@ -136,8 +143,8 @@ impl Timeline {
     fn svg(&self, id: &str) -> String {
         let gap = usize::from(self.left_out > 0);
         let columns = u32::try_from(self.beads.len() + gap).unwrap_or(u32::MAX);
-        let uses_elsewhere = self.beads.iter().any(|bead| bead.lane == Lane::Elsewhere);
-        let height = if uses_elsewhere { ELSEWHERE + 50 } else { HOME + 40 };
+        let has_branch = self.beads.iter().any(|bead| bead.lane == Lane::Branch);
+        let height = if has_branch { BRANCH + 56 } else { MAIN + 36 };
         let is_over = matches!(self.beads.last(), Some(Bead { shape: Shape::End { .. }, .. }));
         let width = 2 * MARGIN + STEP * columns.saturating_sub(1) + if is_over { ROOM_FOR_REASON } else { STEP / 2 };
         let mut svg = format!(
@@ -149,19 +156,18 @@ impl Timeline {
         );
         let mut pen = Pen { svg: String::new(), points: Vec::new(), x: MARGIN };
         for (index, bead) in self.beads.iter().enumerate() {
-            pen.draw(bead, uses_elsewhere);
+            pen.draw(bead, has_branch);
             if index == 0 && self.left_out > 0 {
                 pen.x += STEP;
-                pen.text("label", pen.x, HOME - 26, "middle", &format!("… {} more", self.left_out));
+                pen.text("label", pen.x, MAIN - 26, "middle", &format!("… {} more", self.left_out));
             }
             pen.x += STEP;
         }
-        if !is_over && let Some(last) = pen.points.iter().rev().find(|point| point.lane == Lane::Home) {
-            let path = format!("M{} {HOME} H{}", last.x, width - 6);
-            pen.lines_first(&format!("<path class=\"line open\" d=\"{path}\" stroke-width=\"3\" stroke-dasharray=\"1 6\"/>\n"));
-        }
-        if uses_elsewhere {
-            pen.text("label elsewhere", MARGIN, ELSEWHERE + 4, "middle", "elsewhere");
+        if !is_over && let Some(last) = pen.points.iter().rev().find(|point| point.lane == Lane::Main) {
+            let path = format!("M{} {MAIN} H{}", last.x, width - 6);
+            pen.lines_first(&format!(
+                "<path class=\"line open\" d=\"{path}\" stroke-width=\"3\" stroke-dasharray=\"1 6\"/>\n"
+            ));
         }
         svg.push_str(&pen.svg);
         svg.push_str("</svg>\n");
@@ -172,18 +178,23 @@ impl Timeline {
         let counted = |many: usize, one: &str, more: &str| format!("{many} {}", if many == 1 { one } else { more });
         let issued = self.beads.iter().filter(|bead| matches!(bead.shape, Shape::Issued { .. })).count();
         let again = self.beads.iter().filter(|bead| matches!(bead.shape, Shape::Again { .. })).count();
-        let elsewhere = self.beads.iter().filter(|bead| bead.lane == Lane::Elsewhere).count();
+        let branch = match self.beads.iter().filter(|bead| bead.lane == Lane::Branch).count() {
+            0 => String::new(),
+            some => format!(
+                " {} on a branch below, for uses from elsewhere or of an old token.",
+                counted(some, "of them is", "of them are")
+            ),
+        };
         let end = match self.beads.last().map(|bead| &bead.shape) {
             Some(Shape::End { reason: Some(reason) }) => format!("The line ends: {}.", reason.sentence()),
             Some(Shape::End { reason: None }) => "The line ends.".to_owned(),
             _ => "The line goes on.".to_owned(),
         };
         format!(
-            "A line with {}, each a refresh token, and {} for a token that was given out again. {} on a branch below: a use from \
-             elsewhere. {end} The list after the drawing tells each bead in words.",
+            "A line with {}, each a new refresh token, and {} for tokens that were given out again.{branch} {end} The list after \
+             the drawing tells each bead in words.",
             counted(issued, "bead", "beads"),
             counted(again, "hollow bead", "hollow beads"),
-            counted(elsewhere, "bead is", "beads are"),
         )
     }
 }
@@ -192,8 +203,8 @@ impl Timeline {
 struct Reader {
     home: Option<Origin>,
     beads: Vec<Bead>,
-    /// The newest token that was given to the home lane.
-    newest_at_home: Option<u64>,
+    /// The newest token that was given out on the line.
+    newest_on_main: Option<u64>,
     /// The gravest replay of the token presented last, in points.
     worst: (u64, u64),
 }
@@ -203,12 +214,13 @@ impl Reader {
         let signed_in = events.iter().find(|event| event.kind == EventKind::SessionCreated);
         let home = signed_in.and_then(|event| event.context.clone());
         let home = home.or_else(|| events.iter().find_map(|event| event.context.clone()));
-        Self { home, beads: Vec::new(), newest_at_home: None, worst: (0, 0) }
+        Self { home, beads: Vec::new(), newest_on_main: None, worst: (0, 0) }
     }
 
     fn read(&mut self, event: &Event) {
         let (presented, issued) = (number(event, "presented"), number(event, "issued"));
-        let mut lane = self.lane(event);
+        let is_elsewhere = self.is_elsewhere(event);
+        let mut lane = if is_elsewhere { Lane::Branch } else { Lane::Main };
         let place = event.context.as_ref().map(place).unwrap_or_default();
         let (shape, sentence) = match event.kind {
             EventKind::SessionCreated => (
@@ -218,8 +230,8 @@ impl Reader {
             EventKind::Rotated => {
                 let used = format!("Refresh token {presented} was used for the first time");
                 let sentence = match lane {
-                    Lane::Home => format!("{used}, so token {issued} took its place."),
-                    Lane::Elsewhere => format!(
+                    Lane::Main => format!("{used}, so token {issued} took its place."),
+                    Lane::Branch => format!(
                         "{used}{place}, which is elsewhere, so token {issued} took its place. One use alone proves nothing."
                     ),
                 };
@@ -235,18 +247,20 @@ impl Reader {
             ),
             EventKind::Raised => (
                 Shape::Issued { token: issued, from: None, label: "raised" },
-                format!("What this session may do was changed, so token {issued} was issued. Older ones do not reach it."),
+                format!(
+                    "What this session may do was changed, so token {issued} was issued. Older ones do not reach it."
+                ),
             ),
             EventKind::Reused => {
                 // A use that got nothing is on the line only if it goes on where its holder stood.
-                if self.newest_at_home != Some(presented) {
-                    lane = Lane::Elsewhere;
+                if self.newest_on_main != Some(presented) {
+                    lane = Lane::Branch;
                 }
                 (Shape::Caught { presented }, caught_in_words(event, presented, &place))
             }
             EventKind::GrantEnded => return,
             EventKind::SessionEnded => {
-                lane = Lane::Home;
+                lane = Lane::Main;
                 (Shape::End { reason: event.reason }, ended_because(event.reason))
             }
             EventKind::UserCreated
@@ -263,14 +277,14 @@ impl Reader {
             | EventKind::KeyRetiring
             | EventKind::KeyRemoved
             | EventKind::KeyCompromised => {
-                lane = Lane::Home;
+                lane = Lane::Main;
                 (Shape::Other, format!("{}.", event.kind))
             }
         };
-        if let (Shape::Issued { token, .. }, Lane::Home) = (&shape, lane) {
-            self.newest_at_home = Some(*token);
+        if let (Shape::Issued { token, .. }, Lane::Main) = (&shape, lane) {
+            self.newest_on_main = Some(*token);
         }
-        self.beads.push(Bead { shape, lane, at: event.at, sentence });
+        self.beads.push(Bead { shape, lane, is_elsewhere, at: event.at, sentence });
     }
 
     fn replayed(&mut self, event: &Event, lane: Lane, place: &str) {
@@ -283,8 +297,8 @@ impl Reader {
         };
         let worst = if self.worst.0 == presented { self.worst.1.max(weight) } else { weight };
         self.worst = (presented, worst);
-        if lane == Lane::Home {
-            self.newest_at_home = Some(token);
+        if lane == Lane::Main {
+            self.newest_on_main = Some(token);
         }
         let mut times = 1;
         let same = self.beads.last().and_then(|last| match &last.shape {
@@ -320,14 +334,11 @@ impl Reader {
             ),
         };
         let shape = Shape::Again { token, presented, replay: replay.to_owned(), times };
-        self.beads.push(Bead { shape, lane, at: event.at, sentence });
+        self.beads.push(Bead { shape, lane, is_elsewhere: lane == Lane::Branch, at: event.at, sentence });
     }
 
-    fn lane(&self, event: &Event) -> Lane {
-        match (&event.context, &self.home) {
-            (Some(here), Some(home)) if here != home => Lane::Elsewhere,
-            _ => Lane::Home,
-        }
+    fn is_elsewhere(&self, event: &Event) -> bool {
+        matches!((&event.context, &self.home), (Some(here), Some(home)) if here != home)
     }
 }
 
@@ -348,7 +359,8 @@ fn caught_in_words(event: &Event, presented: u64, place: &str) -> String {
 }
 
 fn ended_because(reason: Option<Reason>) -> String {
-    reason.map_or_else(|| "The session ended.".to_owned(), |reason| format!("The session ended: {}.", reason.sentence()))
+    reason
+        .map_or_else(|| "The session ended.".to_owned(), |reason| format!("The session ended: {}.", reason.sentence()))
 }
 
 fn place(origin: &Origin) -> String {
@@ -366,10 +378,10 @@ impl Bead {
             (Shape::Caught { .. }, _) => " class=\"caught\"",
             (Shape::End { .. }, _) => " class=\"end\"",
             (Shape::Other, _) => " class=\"other\"",
-            (Shape::Again { .. }, Lane::Home) => " class=\"again\"",
-            (Shape::Again { .. }, Lane::Elsewhere) => " class=\"again elsewhere\"",
-            (Shape::Issued { .. }, Lane::Home) => " class=\"issued\"",
-            (Shape::Issued { .. }, Lane::Elsewhere) => " class=\"issued elsewhere\"",
+            (Shape::Again { .. }, Lane::Main) => " class=\"again\"",
+            (Shape::Again { .. }, Lane::Branch) => " class=\"again below\"",
+            (Shape::Issued { .. }, Lane::Main) => " class=\"issued\"",
+            (Shape::Issued { .. }, Lane::Branch) => " class=\"issued below\"",
         }
     }
 }
@@ -390,14 +402,14 @@ struct Point {
 }
 
 impl Pen {
-    fn draw(&mut self, bead: &Bead, uses_elsewhere: bool) {
+    fn draw(&mut self, bead: &Bead, has_branch: bool) {
         let lane = bead.lane;
         match &bead.shape {
             Shape::Issued { token, from, label } => {
                 let source = from.and_then(|from| self.held(from, lane)).or_else(|| self.points.last().copied());
                 self.link(source, lane);
                 self.pill(lane, "issued", &token.to_string());
-                self.label(lane, label);
+                self.label(bead, label);
                 self.points.push(Point { token: *token, lane, x: self.x });
             }
             Shape::Again { token, presented, times, .. } => {
@@ -406,10 +418,10 @@ impl Pen {
                 let source = twin.or_else(|| self.held(*presented, lane));
                 self.link(source, lane);
                 for back in (1..=(*times - 1).min(2)).rev() {
-                    self.hollow(lane, back * 5, "");
+                    self.hollow(lane, back * 7, "");
                 }
                 self.hollow(lane, 0, &token.to_string());
-                self.label(lane, &if *times == 1 { "again".to_owned() } else { format!("again ×{times}") });
+                self.label(bead, &if *times == 1 { "again".to_owned() } else { format!("again ×{times}") });
                 self.points.push(Point { token: *token, lane, x: self.x });
             }
             Shape::Caught { presented } => {
@@ -422,15 +434,15 @@ impl Pen {
                     "<path class=\"cross\" d=\"M{left} {top} L{right} {bottom} M{right} {top} L{left} {bottom}\" stroke=\"#fff\" \
                      stroke-width=\"2.5\"/>"
                 );
-                self.label(lane, &format!("{presented} again"));
+                self.label(bead, &format!("{presented} again"));
                 self.points.push(Point { token: *presented, lane, x: self.x });
             }
-            Shape::End { reason } => self.end(*reason, uses_elsewhere),
+            Shape::End { reason } => self.end(*reason, has_branch),
             Shape::Other => {
                 self.link(self.points.last().copied(), lane);
                 let _ = writeln!(
                     self.svg,
-                    "<circle class=\"other\" cx=\"{}\" cy=\"{HOME}\" r=\"5\" fill=\"currentColor\"/>",
+                    "<circle class=\"other\" cx=\"{}\" cy=\"{MAIN}\" r=\"5\" fill=\"currentColor\"/>",
                     self.x
                 );
             }
@@ -448,21 +460,21 @@ impl Pen {
         let Some(from) = from else { return };
         let (x, y) = (self.x, lane.y());
         let (left, above) = (from.x, from.lane.y());
-        // Along the lower lane, so that it never runs in the line of the upper one.
+        // Along the branch, so that it never runs in the line.
         let path = match (from.lane, lane) {
-            (Lane::Home, Lane::Elsewhere) => {
+            (Lane::Main, Lane::Branch) => {
                 let (middle, down) = (left + STEP / 2, left + STEP);
                 format!("M{left} {above} C{middle} {above} {middle} {y} {down} {y} H{x}")
             }
-            (Lane::Elsewhere, Lane::Home) => {
+            (Lane::Branch, Lane::Main) => {
                 let (up, middle) = (x.saturating_sub(STEP), x.saturating_sub(STEP / 2));
                 format!("M{left} {above} H{up} C{middle} {above} {middle} {y} {x} {y}")
             }
-            (Lane::Home, Lane::Home) | (Lane::Elsewhere, Lane::Elsewhere) => format!("M{left} {y} H{x}"),
+            (Lane::Main, Lane::Main) | (Lane::Branch, Lane::Branch) => format!("M{left} {y} H{x}"),
         };
         let (class, dashes) = match lane {
-            Lane::Home => ("line", ""),
-            Lane::Elsewhere => ("branch", " stroke-dasharray=\"7 5\""),
+            Lane::Main => ("line", ""),
+            Lane::Branch => ("branch", " stroke-dasharray=\"7 5\""),
         };
         self.lines_first(&format!("<path class=\"{class}\" d=\"{path}\" stroke-width=\"3\"{dashes}/>\n"));
     }
@@ -476,10 +488,10 @@ impl Pen {
     fn pill(&mut self, lane: Lane, class: &str, text: &str) {
         let y = lane.y();
         let width = pill_width(text);
-        let elsewhere = if lane == Lane::Elsewhere { " elsewhere" } else { "" };
+        let below = if lane == Lane::Branch { " below" } else { "" };
         let _ = writeln!(
             self.svg,
-            "<rect class=\"{class}{elsewhere}\" x=\"{}\" y=\"{}\" width=\"{width}\" height=\"28\" rx=\"14\" fill=\"currentColor\" \
+            "<rect class=\"{class}{below}\" x=\"{}\" y=\"{}\" width=\"{width}\" height=\"28\" rx=\"14\" fill=\"currentColor\" \
              stroke=\"none\"/>",
             self.x.saturating_sub(width / 2),
             y - 14
@@ -487,20 +499,21 @@ impl Pen {
         // White, since without a style sheet the current colour is mostly a dark one.
         let _ = writeln!(
             self.svg,
-            "<text class=\"number\" x=\"{}\" y=\"{}\" fill=\"#fff\" stroke=\"none\" font-weight=\"600\">{text}</text>",
+            "<text class=\"number\" x=\"{}\" y=\"{}\"{} fill=\"#fff\" stroke=\"none\" font-weight=\"600\">{text}</text>",
             self.x,
-            y + 4
+            y + 4,
+            squeezed(text)
         );
     }
 
     /// A hollow bead, `back` steps behind the front one of a cluster.
     fn hollow(&mut self, lane: Lane, back: u32, text: &str) {
-        let (x, y) = (self.x + back, lane.y() - back);
+        let (x, y) = (self.x + back, lane.y());
         let width = pill_width(text);
-        let elsewhere = if lane == Lane::Elsewhere { " elsewhere" } else { "" };
+        let below = if lane == Lane::Branch { " below" } else { "" };
         let _ = writeln!(
             self.svg,
-            "<rect class=\"hollow{elsewhere}\" x=\"{}\" y=\"{}\" width=\"{width}\" height=\"28\" rx=\"14\" fill=\"#fff\" \
+            "<rect class=\"hollow{below}\" x=\"{}\" y=\"{}\" width=\"{width}\" height=\"28\" rx=\"14\" fill=\"#fff\" \
              stroke-width=\"2.5\"/>",
             x.saturating_sub(width / 2),
             y - 14
@@ -508,37 +521,38 @@ impl Pen {
         if !text.is_empty() {
             let _ = writeln!(
                 self.svg,
-                "<text class=\"hollow-number\" x=\"{x}\" y=\"{}\" fill=\"currentColor\" stroke=\"none\" \
+                "<text class=\"hollow-number\" x=\"{x}\" y=\"{}\"{} fill=\"currentColor\" stroke=\"none\" \
                  font-weight=\"600\">{text}</text>",
-                y + 4
+                y + 4,
+                squeezed(text)
             );
         }
     }
 
     /// The bar at which everybody's line ends, and why.
-    fn end(&mut self, reason: Option<Reason>, uses_elsewhere: bool) {
-        for lane in [Lane::Home, Lane::Elsewhere] {
+    fn end(&mut self, reason: Option<Reason>, has_branch: bool) {
+        for lane in [Lane::Main, Lane::Branch] {
             let last = self.points.iter().rev().find(|point| point.lane == lane).copied();
             self.link(last, lane);
         }
-        let bottom = if uses_elsewhere { ELSEWHERE } else { HOME } + 20;
-        let _ = writeln!(
-            self.svg,
-            "<path class=\"end\" d=\"M{} {} V{bottom}\" stroke-width=\"6\"/>",
-            self.x,
-            HOME - 20
-        );
+        let bottom = if has_branch { BRANCH } else { MAIN } + 20;
+        let _ =
+            writeln!(self.svg, "<path class=\"end\" d=\"M{} {} V{bottom}\" stroke-width=\"6\"/>", self.x, MAIN - 20);
         let x = self.x + 12;
-        self.text("label strong", x, HOME - 2, "start", "ended:");
+        self.text("label strong", x, MAIN - 2, "start", "ended:");
         if let Some(reason) = reason {
-            self.text("label strong", x, HOME + 14, "start", &reason.as_str().replace('_', " "));
+            self.text("label strong", x, MAIN + 14, "start", &reason.as_str().replace('_', " "));
         }
     }
 
-    fn label(&mut self, lane: Lane, text: &str) {
-        match lane {
-            Lane::Home => self.text("label", self.x, HOME - 26, "middle", text),
-            Lane::Elsewhere => self.text("label elsewhere", self.x, ELSEWHERE + 34, "middle", text),
+    fn label(&mut self, bead: &Bead, text: &str) {
+        match bead.lane {
+            Lane::Main => self.text("label", self.x, MAIN - 26, "middle", text),
+            Lane::Branch => self.text("label below", self.x, BRANCH + 32, "middle", text),
+        }
+        if bead.is_elsewhere {
+            let y = if bead.lane == Lane::Branch { BRANCH + 47 } else { MAIN + 32 };
+            self.text("label below", self.x, y, "middle", "elsewhere");
         }
     }
 
@@ -555,10 +569,18 @@ impl Pen {
 impl Lane {
     const fn y(self) -> u32 {
         match self {
-            Self::Home => HOME,
-            Self::Elsewhere => ELSEWHERE,
+            Self::Main => MAIN,
+            Self::Branch => BRANCH,
         }
     }
+}
+
+/// What squeezes a number that is longer than anybody's into its bead.
+fn squeezed(text: &str) -> String {
+    if text.len() <= 5 {
+        return String::new();
+    }
+    format!(" textLength=\"{}\" lengthAdjust=\"spacingAndGlyphs\"", pill_width(text) - 8)
 }
 
 /// A circle for short numbers, longer for long ones.
@@ -587,15 +609,15 @@ pub(crate) fn escaped(text: &str) -> String {
 /// More than these are not read by anybody; the first stays, and of the others the newest.
 const MOST_BEADS: usize = 60;
 /// Between two beads.
-const STEP: u32 = 72;
+const STEP: u32 = 64;
 /// Left and right.
 const MARGIN: u32 = 40;
-/// For the words behind the end.
+/// For the words after the end.
 const ROOM_FOR_REASON: u32 = 90;
-/// The height of the upper line.
-const HOME: u32 = 56;
-/// The height of the lower line.
-const ELSEWHERE: u32 = 136;
+/// How far down the line is.
+const MAIN: u32 = 56;
+/// How far down the branch is.
+const BRANCH: u32 = 136;
 
 #[cfg(test)]
 mod tests;

@@ -50,7 +50,7 @@ impl KeyPolicy {
     /// How long a key is published before it signs.
     #[must_use]
     pub const fn lead(&self) -> Seconds {
-        Seconds(0)
+        Seconds(self.jwks_max_age.0.saturating_mul(2))
     }
 }
 
@@ -132,8 +132,7 @@ pub fn due(keys: &[SealedKey], policy: &KeyPolicy, longest: Seconds, now: Time) 
 #[must_use]
 pub fn rotation(keys: &[SealedKey], policy: &KeyPolicy, at_once: bool) -> Vec<Step> {
     let of = |algorithm: &Algorithm| {
-        let waiting =
-            keys.iter().find(|key| key.state == KeyState::Published && key.algorithm == algorithm.as_str());
+        let waiting = keys.iter().find(|key| key.state == KeyState::Published && key.algorithm == algorithm.as_str());
         match (waiting, at_once) {
             // It waits already, and this changes nothing of that.
             (Some(_), false) => None,
@@ -155,7 +154,8 @@ pub fn revocation(keys: &[SealedKey], policy: &KeyPolicy, kid: &str) -> Vec<Step
     let algorithm = policy.algorithms().iter().find(|algorithm| algorithm.as_str() == key.algorithm);
     let successor = match (key.state, algorithm) {
         (KeyState::Active, Some(algorithm)) => {
-            let waiting = keys.iter().find(|other| other.state == KeyState::Published && other.algorithm == key.algorithm);
+            let waiting =
+                keys.iter().find(|other| other.state == KeyState::Published && other.algorithm == key.algorithm);
             Some(waiting.map_or(Step::Begin(*algorithm), |waiting| Step::Activate(waiting.kid.clone())))
         }
         _ => None,

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    keyring::tests::standing,
     context::{AddressDigest, Context, Network, Networks, Prefix, UserAgentFamily},
     id::{ClientId, Epoch, Generation, GrantRef},
+    keyring::tests::standing,
     reason::Life,
     refresh::{GrantKind, Holding, Pace, Suspicion},
     time::{AbsoluteDeadline, IdleDeadline},

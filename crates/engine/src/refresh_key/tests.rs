@@ -19,7 +19,8 @@ fn ids(ids: &[u8]) -> Vec<KeyId> {
 #[test]
 fn a_file_must_have_every_key_that_is_not_over_and_no_other_one_under_its_name() {
     use WhyRetired::{Compromised, Retired};
-    let usable = |keys: &[u8], over: &[u8], newest| Ok(Usable { keys: ids(keys), over: ids(over), newest: KeyId(newest) });
+    let usable =
+        |keys: &[u8], over: &[u8], newest| Ok(Usable { keys: ids(keys), over: ids(over), newest: KeyId(newest) });
     for (present, active, records, expected) in [
         (file(&[1]), 1, vec![], usable(&[1], &[], 1)),
         (file(&[1]), 1, vec![known(1, None)], usable(&[1], &[], 1)),

@@ -19,7 +19,8 @@ fn element(tag: u8, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
         short @ 0..=0x7f => (usize::from(*short), rest),
         long => {
             let (octets, rest) = rest.split_at_checked(usize::from(long & 0x7f))?;
-            let length = octets.iter().try_fold(0usize, |sum, octet| sum.checked_mul(256)?.checked_add((*octet).into()))?;
+            let length =
+                octets.iter().try_fold(0usize, |sum, octet| sum.checked_mul(256)?.checked_add((*octet).into()))?;
             (length, rest)
         }
     };

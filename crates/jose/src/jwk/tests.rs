@@ -106,7 +106,10 @@ fn bad_keys_are_refused_each_with_its_error() {
         (rsa(&[0xff; 256], &[1, 0, 1], r#","alg":"RSA1_5""#), Error::JwkUnsupported),
         (with(r#","alg":"RS256""#), Error::JwkUnsupported),
         (r#"{"kty":"OKP","crv":"Ed448","x":"AA"}"#.into(), Error::JwkUnsupported),
-        (r#"{"kty":"OKP","crv":"X25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#.into(), Error::JwkUnsupported),
+        (
+            r#"{"kty":"OKP","crv":"X25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#.into(),
+            Error::JwkUnsupported,
+        ),
         (r#"{"kty":"OKP","crv":"Ed25519","x":"AA"}"#.into(), Error::JwkInvalid),
         (r#"{"kty":"OKP","crv":"Ed25519"}"#.into(), Error::JwkInvalid),
         (r#"{"kty":"oct","k":"AQ"}"#.into(), Error::JwkUnsupported),

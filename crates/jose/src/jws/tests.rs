@@ -78,7 +78,8 @@ fn rfc_8037_a4() {
 /// RFC 8725 §3.1: a key serves its own algorithm, whatever a token says and a caller accepts.
 #[test]
 fn every_algorithm_signs_and_is_verified_by_its_own_key_alone() {
-    let keys: Vec<SigningKey> = Algorithm::ALL.iter().map(|algorithm| SigningKey::generate(*algorithm).unwrap()).collect();
+    let keys: Vec<SigningKey> =
+        Algorithm::ALL.iter().map(|algorithm| SigningKey::generate(*algorithm).unwrap()).collect();
     let set = Jwks::parse(Jwks::from_keys(keys.iter().map(SigningKey::public).collect()).to_json().as_bytes()).unwrap();
     assert_eq!(set.keys().len(), keys.len());
     for key in &keys {

@@ -31,7 +31,7 @@ pub(super) struct Arguments {
 }
 
 /// Commands whose names are fixed and whose work is a later wave's.
-pub(super) const LATER: [&str; 6] = ["client", "token", "risk", "migrate", "move", "completions"];
+pub(super) const LATER: [&str; 5] = ["client", "token", "risk", "migrate", "move"];
 
 #[derive(clap::Subcommand)]
 pub(super) enum Subcommand {
@@ -78,6 +78,11 @@ pub(super) enum Subcommand {
         /// The new file
         file: PathBuf,
     },
+    /// Print a script that completes commands on Tab
+    Completions {
+        /// The shell that is to read it
+        shell: clap_complete::Shell,
+    },
     /// Put a backup in the store's place, which is kept under another name. Signs everybody out
     Restore {
         /// The backup
@@ -115,7 +120,7 @@ pub(super) enum UserCommand {
     Add {
         /// An e-mail address or a username
         email: String,
-        /// Read the password from the first line of standard input
+        /// Read the password from the first line of standard input; without this it is asked for on a terminal
         #[arg(long)]
         password_stdin: bool,
         /// Give it a role; may be said again
@@ -136,12 +141,12 @@ pub(super) enum UserCommand {
         #[arg(value_name = "EMAIL")]
         user: String,
     },
-    /// Set a password, from the first line of standard input; ends all of the user's sessions
+    /// Set a password, asked for or from the first line of standard input; ends all of the user's sessions
     SetPassword {
         /// Id, e-mail address or username
         #[arg(value_name = "EMAIL")]
         user: String,
-        /// Read the password from standard input (the only way there is)
+        /// Read the password from standard input; so it is without this, too, where there is no terminal
         #[arg(long)]
         password_stdin: bool,
     },

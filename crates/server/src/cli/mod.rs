@@ -7,6 +7,7 @@ mod arguments;
 mod config;
 mod demo;
 mod jwt;
+mod prompt;
 
 use std::{
     io::{self, IsTerminal, Read, Write},
@@ -14,7 +15,9 @@ use std::{
     process::ExitCode,
 };
 
-use arguments::{Arguments, ConfigCommand, ExplainArgs, KeyCommand, RoleCommand, SessionCommand, Subcommand, UserCommand};
+use arguments::{
+    Arguments, ConfigCommand, ExplainArgs, KeyCommand, RoleCommand, SessionCommand, Subcommand, UserCommand,
+};
 use clap::{CommandFactory, Parser};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -149,6 +152,14 @@ fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
         Some(Subcommand::Role { ref command }) => control(&arguments, role(command)),
         Some(Subcommand::Session { ref command }) => control(&arguments, session(command)?),
         Some(Subcommand::Key { ref command }) => control(&arguments, key(command)?),
+        Some(Subcommand::Completions { shell }) => {
+            // Made whole before it is written: a closed pipe is no panic.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "regrant", &mut script);
+            let script = String::from_utf8_lossy(&script).into_owned();
+            let document = serde_json::json!({"shell": shell.to_string(), "script": script});
+            tell(&arguments, &Reply { document, text: script.trim_end().to_owned() })
+        }
         Some(Subcommand::Backup { ref file }) => {
             let directory = data(&arguments);
             let keys = home::key_file(&directory, arguments.keys.as_deref());
@@ -205,7 +216,8 @@ async fn serve(start: Start, json: bool) -> Result<ExitCode, Failure> {
     let (scheme, address, issuer) = (running.scheme, running.address, running.issuer.clone());
     // The one line on standard output: whoever starts us on port 0 reads it.
     let line = if json {
-        serde_json::json!({"listening": format!("{scheme}://{address}"), "issuer": issuer, "data": directory}).to_string()
+        serde_json::json!({"listening": format!("{scheme}://{address}"), "issuer": issuer, "data": directory})
+            .to_string()
     } else {
         format!("listening on {scheme}://{address} as {issuer}, data in {directory}")
     };
@@ -278,13 +290,21 @@ fn user(command: &UserCommand) -> Result<Command, Failure> {
                 roles.push(regrant_engine::mint::ADMIN_ROLE.to_owned());
             }
             let claims = claims.iter().map(|claim| parse_claim(claim)).collect::<Result<Map<_, _>, _>>()?;
-            let password = password_stdin.then(read_password).transpose()?;
+            let password = if *password_stdin {
+                Some(read_password()?)
+            } else if prompt::is_possible() {
+                prompt::password_or_none("Password (empty for none): ")?
+            } else {
+                None
+            };
             Command::UserAdd { identifier: email.clone(), password, roles, claims }
         }
         UserCommand::List => Command::UserList,
         UserCommand::Show { user } => Command::UserShow { user: user.clone() },
-        UserCommand::SetPassword { user, password_stdin: _ } => {
-            Command::UserSetPassword { user: user.clone(), password: read_password()? }
+        UserCommand::SetPassword { user, password_stdin } => {
+            let asks = !*password_stdin && prompt::is_possible();
+            let password = if asks { prompt::new_password()? } else { read_password()? };
+            Command::UserSetPassword { user: user.clone(), password }
         }
         UserCommand::Disable { user } => Command::UserDisable { user: user.clone() },
         UserCommand::Enable { user } => Command::UserEnable { user: user.clone() },
@@ -349,12 +369,15 @@ fn explain(what: &ExplainArgs) -> Result<Command, Failure> {
     Ok(Command::Explain { text: Secret(Zeroizing::new(what.id.clone())) })
 }
 
-/// The first line of standard input. On a terminal, hidden input is a later wave's: a pipe is asked for.
+/// The first line of standard input; hidden if that is a terminal.
 fn read_password() -> Result<Secret, Failure> {
+    if prompt::is_possible() {
+        return prompt::password();
+    }
     if io::stdin().is_terminal() {
         return Err(Failure::usage(
-            "the password is read from standard input, and a terminal would show it: pipe it in with --password-stdin, as in \
-             \"read -rs P; printf %s \\\"$P\\\" | regrant user … --password-stdin\"",
+            "the password would be asked for on the terminal, and standard error, where the question goes, is none: pipe the \
+             password in with --password-stdin",
         ));
     }
     let mut input = read_input()?;

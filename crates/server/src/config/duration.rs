@@ -42,7 +42,7 @@ pub(super) fn seconds(total: u64) -> Option<Seconds> {
 /// As it can be read again: in the largest unit that leaves nothing over.
 pub(super) fn written(time: Seconds) -> String {
     let units = [(24 * 60 * 60, "d"), (60 * 60, "h"), (60, "m")];
-    let whole = units.into_iter().find(|(unit, _)| time.0 > 0 && time.0 % unit == 0);
+    let whole = units.into_iter().find(|(unit, _)| time.0 > 0 && time.0.is_multiple_of(*unit));
     whole.map_or_else(|| format!("{}s", time.0), |(unit, name)| format!("{}{name}", time.0 / unit))
 }
 
@@ -52,7 +52,8 @@ mod tests {
 
     #[test]
     fn a_length_of_time_is_written_as_it_is_read() {
-        for (text, short) in [("15m", "15m"), ("7 days", "7d"), ("90 minutes", "90m"), ("1h 1s", "3601s"), ("0", "0s")] {
+        for (text, short) in [("15m", "15m"), ("7 days", "7d"), ("90 minutes", "90m"), ("1h 1s", "3601s"), ("0", "0s")]
+        {
             let time = parse(text).unwrap();
             assert_eq!(written(time), short);
             assert_eq!(parse(short), Ok(time));

@@ -108,8 +108,7 @@ pub(crate) fn load(
     let variables: Vec<Variable> = environment.filter_map(Variable::of).collect();
     for variable in &variables {
         variable.lay_over(&mut table)?;
-        sources
-            .insert(format!("{}.{}", variable.section, variable.key), Source::Environment(variable.name.clone()));
+        sources.insert(format!("{}.{}", variable.section, variable.key), Source::Environment(variable.name.clone()));
     }
     let config: Config =
         toml::Value::Table(table).try_into().map_err(|error| found(&error, file.as_deref(), &text, &variables))?;
@@ -177,7 +176,9 @@ fn found(error: &toml::de::Error, file: Option<&Path>, text: &str, variables: &[
     }
     match (file, toml::from_str::<Config>(text)) {
         (Some(file), Err(error)) => ConfigError(format!("{}, {}", file.display(), place(text, "", &error))),
-        (Some(file), Ok(_)) => ConfigError(format!("in {} or a REGRANT_… variable: {}", file.display(), error.message())),
+        (Some(file), Ok(_)) => {
+            ConfigError(format!("in {} or a REGRANT_… variable: {}", file.display(), error.message()))
+        }
         (None, _) => ConfigError(format!("in the environment: {}", error.message())),
     }
 }

@@ -6,7 +6,10 @@ use super::{Config, Setting};
 pub(crate) fn reference() -> String {
     let mut page = HEAD.to_owned();
     for section in Config::default().sections() {
-        page += &format!("\n## `[{}]`\n\n{}\n\n| Key | Type | Default | |\n|---|---|---|---|\n", section.name, section.about);
+        page += &format!(
+            "\n## `[{}]`\n\n{}\n\n| Key | Type | Default | |\n|---|---|---|---|\n",
+            section.name, section.about
+        );
         for setting in &section.settings {
             let Setting { key, doc, kind, .. } = setting;
             page += &format!("| `{key}` | {kind} | {} | {doc} |\n", default(setting));

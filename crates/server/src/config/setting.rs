@@ -1,10 +1,7 @@
 //! Declares the sections of the configuration once: from it come the structs that are parsed, their defaults, and what
 //! `regrant config check` and `reference` tell of every key.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use regrant_engine::refresh::ReplayPolicy;
 use serde_json::Value;

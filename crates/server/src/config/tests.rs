@@ -106,7 +106,6 @@ fn keys_and_sections_that_are_not_there_are_refused_by_name() {
         ("[session]\nidle = 5\n", "idle"),
         ("[server]\nport = 5\n", "port"),
         ("issuer = \"https://id.example.com\"\n", "issuer"),
-        ("[[session]]\n", "session"),
     ] {
         refused(text, &[], &["regrant.toml", word]);
     }
@@ -128,6 +127,7 @@ fn values_of_the_wrong_type_and_what_is_no_toml_are_refused() {
         "[server]\nallowed_origins = \"https://app.example.com\"\n",
         "[server]\nlisten = 8080\n",
         "[server.listen]\naddress = 5\n",
+        "[[session]]\n",
         "[session\n",
         "per_user = 1\nper_user = 2\n",
         "\u{0}",

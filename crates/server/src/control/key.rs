@@ -105,7 +105,8 @@ pub(super) async fn rotate_signing(engine: &Arc<Engine>, keeper: &Keeper, now: b
     let before = engine.store.signing_keys().await?;
     let steps = keeper.signing.rotate(engine, now).await?;
     if steps.is_empty() {
-        let at = before.iter().filter(|key| key.state == KeyState::Published).map(|key| key.until(&engine.settings.keys));
+        let at =
+            before.iter().filter(|key| key.state == KeyState::Published).map(|key| key.until(&engine.settings.keys));
         return Err(Refused::No(format!(
             "new keys are published already and sign from {} on; --now does not wait for that",
             at.max().map(|at| at.to_string()).unwrap_or_default()
@@ -113,14 +114,13 @@ pub(super) async fn rotate_signing(engine: &Arc<Engine>, keeper: &Keeper, now: b
     }
     let ring = engine.mint.ring();
     let changed: Vec<&SealedKey> = ring.iter().filter(|key| !before.contains(key)).collect();
-    let new: Vec<View> = changed
-        .iter()
-        .filter(|key| key.state != KeyState::Retiring)
-        .map(|key| signing(engine, key))
-        .collect();
+    let new: Vec<View> =
+        changed.iter().filter(|key| key.state != KeyState::Retiring).map(|key| signing(engine, key)).collect();
     let mut lines: Vec<String> = new
         .iter()
-        .map(|view| format!("{} {}: {}, {}", view.algorithm.as_deref().unwrap_or(""), view.id, view.state, in_words(view)))
+        .map(|view| {
+            format!("{} {}: {}, {}", view.algorithm.as_deref().unwrap_or(""), view.id, view.state, in_words(view))
+        })
         .collect();
     if now {
         lines.push(format!(
@@ -142,7 +142,8 @@ pub(super) async fn retire_signing(
     let cached = length(engine.settings.keys.jwks_max_age);
     match keeper.signing.retire(engine, kid, compromised).await? {
         KeyRetired::Gone { successor } => {
-            let mut lines = vec![format!("{shown} is gone: it is not published any more, and its tokens are refused here.")];
+            let mut lines =
+                vec![format!("{shown} is gone: it is not published any more, and its tokens are refused here.")];
             if compromised {
                 lines.push(format!(
                     "Other verifiers believe it until they read the keys again: at most {cached}. Tokens in flight that it signed \

@@ -148,9 +148,9 @@ fn selector(text: &str) -> Result<regrant_engine::ports::UserSelector, Refused> 
     if let Ok(id) = text.parse::<UserId>() {
         return Ok(UserSelector::Id(id));
     }
-    Identifier::parse(text)
-        .map(UserSelector::Identifier)
-        .map_err(|why| Refused::Usage(format!("\"{}\" is neither a user id nor an identifier: {why}", table::printable(text))))
+    Identifier::parse(text).map(UserSelector::Identifier).map_err(|why| {
+        Refused::Usage(format!("\"{}\" is neither a user id nor an identifier: {why}", table::printable(text)))
+    })
 }
 
 fn no_such_user(text: &str) -> Refused {

@@ -4,8 +4,11 @@ use serde_json::json;
 
 use crate::support::{Client, EMAIL, Home, PASSWORD, Server};
 
+/// Who, the headers, whether they pass.
+type Caller = (&'static str, &'static [(&'static str, &'static str)], bool);
+
 /// What a browser says about where a call comes from, and whether it passes. `{own}` is the server's own origin.
-const CALLERS: &[(&str, &[(&str, &str)], bool)] = &[
+const CALLERS: &[Caller] = &[
     ("no browser", &[], true),
     ("our own page", &[("Sec-Fetch-Site", "same-origin"), ("Origin", "{own}")], true),
     ("our own page, reading", &[("Sec-Fetch-Site", "same-origin")], true),

@@ -31,10 +31,9 @@ fn rotate(home: &Home) -> String {
     rotated["id"].as_str().expect("an id").to_owned()
 }
 
-fn retire(home: &Home, id: &str, more: &[&str]) -> Said {
-    let mut arguments = vec!["--json", "key", "retire", id, "--kind", "refresh"];
-    arguments.extend(more);
-    home.regrant(&arguments)
+/// The words of `key retire`.
+fn retire<'a>(id: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["--json", "key", "retire", id, "--kind", "refresh"], more].concat()
 }
 
 #[test]
@@ -77,7 +76,7 @@ fn no_refresh_fails_through_rotations_of_the_key() {
     // Everybody renews once more, and the old ones can go.
     let renewed: Vec<String> = all.iter().map(|token| server.client().renew(token)).collect();
     for id in ["1", "2", "3"] {
-        retire(&server, id, &[]).ok();
+        server.regrant(&retire(id, &[])).ok();
     }
     for token in &renewed {
         server.client().refresh(token).expect(200);
@@ -92,9 +91,9 @@ fn a_key_goes_when_nobody_needs_it_and_never_comes_back() {
     let (_, first) = client.sign_in();
     let (_, second) = client.sign_in();
     let old_file = read(&file);
-    retire(&server, "1", &[]).complains(1, &["makes all new tokens", "rotate"]);
-    retire(&server, "9", &[]).complains(1, &["no refresh key 9"]);
-    retire(&server, "one", &[]).complains(2, &["numbers"]);
+    server.regrant(&retire("1", &[])).complains(1, &["makes all new tokens", "rotate"]);
+    server.regrant(&retire("9", &[])).complains(1, &["no refresh key 9"]);
+    server.regrant(&retire("one", &[])).complains(2, &["numbers"]);
     server.regrant(&["key", "rotate", "--kind", "refresh", "--now"]).complains(2, &["--now"]);
 
     assert_eq!(rotate(&server), "2");
@@ -102,13 +101,13 @@ fn a_key_goes_when_nobody_needs_it_and_never_comes_back() {
     assert!(with_both.contains("active = 2") && with_both.contains("id = 1"), "the text is for failures only");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(!file.with_extension("toml.new").exists());
-    retire(&server, "1", &[]).complains(1, &["2 live sessions", "--compromised"]);
+    server.regrant(&retire("1", &[])).complains(1, &["2 live sessions", "--compromised"]);
     let first = client.renew(&first);
-    retire(&server, "1", &[]).complains(1, &["1 live sessions"]);
+    server.regrant(&retire("1", &[])).complains(1, &["1 live sessions"]);
     let second = client.renew(&second);
-    assert_eq!(retire(&server, "1", &[]).ok().json()["active"], "2");
+    assert_eq!(server.regrant(&retire("1", &[])).ok().json()["active"], "2");
     assert!(!read(&file).contains("id = 1"));
-    retire(&server, "1", &[]).ok();
+    server.regrant(&retire("1", &[])).ok();
     let (first, second) = (client.renew(&first), client.renew(&second));
 
     // A file from before the rotation: it lacks the key that makes everybody's tokens.
@@ -149,7 +148,7 @@ fn a_compromised_key_is_refused_with_all_that_it_made() {
     let (_, goes) = client.sign_in();
     rotate(&server);
     let stays = client.renew(&stays);
-    let gone = retire(&server, "1", &["--compromised"]).ok().json();
+    let gone = server.regrant(&retire("1", &["--compromised"])).ok().json();
     assert_eq!((&gone["ended"], &gone["active"]), (&1.into(), &"2".into()));
     client.refresh(&goes).expect(401);
     let stays = client.renew(&stays);
@@ -158,7 +157,7 @@ fn a_compromised_key_is_refused_with_all_that_it_made() {
     assert!(reasons.contains(&"key_compromised".into()), "{reasons:?}");
 
     // The one that makes all tokens: a new one takes its place first, and everybody signs in again.
-    let gone = retire(&server, "2", &["--compromised"]).ok().json();
+    let gone = server.regrant(&retire("2", &["--compromised"])).ok().json();
     assert_eq!((&gone["ended"], &gone["active"]), (&1.into(), &"3".into()));
     client.refresh(&stays).expect(401);
     let (_, fresh) = client.sign_in();
@@ -193,7 +192,7 @@ fn a_key_file_is_distributed_to_a_running_server() {
     put(&file, &both.replace("active = 1", "active = 2"));
     eventually("it is used", || (in_state(&keys(&server, "refresh"), "active") == ["2"]).then_some(()));
     client.renew(&token);
-    retire(&server, "1", &[]).ok();
+    server.regrant(&retire("1", &[])).ok();
 }
 
 #[test]

@@ -32,7 +32,8 @@ impl Verifier {
             // As old as the question, not as the answer.
             let asked = now();
             let answer = self.client.get("/.well-known/jwks.json").send().expect(200);
-            let max_age = answer.header("cache-control").expect("Cache-Control").split("max-age=").nth(1).expect("max-age");
+            let max_age =
+                answer.header("cache-control").expect("Cache-Control").split("max-age=").nth(1).expect("max-age");
             self.until = asked + Duration::from_secs(max_age.parse().expect("seconds"));
             self.jwks = Jwks::parse(&answer.body).expect("a JWKS");
         }

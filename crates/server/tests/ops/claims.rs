@@ -10,7 +10,10 @@ use crate::{
 #[test]
 fn mapped_claims_are_told_and_a_changed_one_shows_at_the_next_refresh() {
     let mut home = Home::new();
-    home.set("REGRANT_TOKENS__CLAIMS", r#"{ name = "name", department = "dept", email = "@email", absent = "absent" }"#);
+    home.set(
+        "REGRANT_TOKENS__CLAIMS",
+        r#"{ name = "name", department = "dept", email = "@email", absent = "absent" }"#,
+    );
     let department = r#"dept={"id": 12345678901234567890, "in": ["research", null]}"#;
     home.add_user(EMAIL, &["--claim", "name=Ada", "--claim", department, "--claim", "secret=1"]);
     let server = home.serve();

@@ -30,7 +30,8 @@ fn the_committed_reference_is_what_the_code_says() {
 fn every_value_is_told_with_its_source() {
     let mut home = Home::new();
     let file = home.path("regrant.toml");
-    fs::write(&file, "[session]\nper_user = 7\nbrowser_idle = \"3 hours\"\n[tokens.claims]\nname = \"name\"\n").unwrap();
+    fs::write(&file, "[session]\nper_user = 7\nbrowser_idle = \"3 hours\"\n[tokens.claims]\nname = \"name\"\n")
+        .unwrap();
     home.set("REGRANT_SESSION__PER_USER", "8");
     let checked = home.regrant(&["--json", "config", "check"]).ok().json();
     // Relative to the directory that it was found in.

@@ -11,11 +11,13 @@
 
 mod backup;
 mod claims;
+mod completions;
 mod config;
 mod lifetimes;
 #[path = "../e2e/support/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with the end-to-end tests, which use all of it")]
 mod support;
+mod terminal;
 
 /// The claims of an access token.
 #[track_caller]

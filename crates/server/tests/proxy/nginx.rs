@@ -5,6 +5,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU8, Ordering},
 };
 
 use serde_json::{Value, json};
@@ -30,8 +31,11 @@ impl Front {
         home.regrant(&["role", "add", "engineer"]).ok();
         let user = home.add_user(EMAIL, &["--role", "engineer"]);
         let application = application();
-        // Whoever takes the port between this line and nginx makes the test fail, not pass.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // An address of this test's own: between this line and nginx nobody else takes the port, as happens on 127.0.0.1.
+        static TESTS: AtomicU8 = AtomicU8::new(0);
+        let [.., high, low] = std::process::id().to_be_bytes();
+        let own = Ipv4Addr::new(127, 100 + TESTS.fetch_add(1, Ordering::Relaxed), high, low.clamp(1, 254));
+        let address = TcpListener::bind((own, 0)).unwrap().local_addr().unwrap();
         let server = home.serve_with(&["--issuer", &format!("http://{address}")]);
 
         let folder = home.path("nginx");

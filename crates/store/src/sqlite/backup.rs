@@ -3,7 +3,8 @@
 //! 1. [`back_up`] reads the store in one transaction on a connection of its own: the copy is the store at one moment, whatever
 //!    is written meanwhile. `VACUUM INTO` writes live rows only: what was deleted does not come along.
 //! 2. [`inspect`] looks at every page and index of a file, and tells what is in it.
-//! 3. [`settle`] folds the write-ahead log of a store that nobody has open into its one file, so that it can be renamed.
+//! 3. [`settle`] folds the write-ahead log of a store that nobody has open into its one file, so that it can be renamed. It has
+//!    no log until it is opened for writing again.
 
 use std::path::Path;
 
@@ -76,7 +77,10 @@ pub fn live_only_in(file: &Path, other: &Path, now: Time) -> Result<u64, OpenErr
 /// [`OpenError`]; the log is then still there.
 pub fn settle(file: &Path) -> Result<(), OpenError> {
     let db = file::open_unchanged(file, true)?;
-    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    let mode: String = db.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))?;
+    if mode != "delete" {
+        return Err(OpenError::NotAStore(format!("its journal mode stays {mode}")));
+    }
     db.close().map_err(|(_, error)| error.into())
 }
 
@@ -84,13 +88,13 @@ const LIVE: &str = "main.sessions s JOIN main.grants g ON g.id = s.grant_id \
      WHERE s.ended_at IS NULL AND g.ended_at IS NULL AND g.idle_deadline > ?1 AND g.absolute_deadline > ?1";
 
 fn contents(db: &Connection, now: Time) -> Result<Contents, OpenError> {
-    let number = |sql: &str, now: &[i64]| {
-        db.query_row(sql, rusqlite::params_from_iter(now), |row| row.get::<_, Option<i64>>(0))
-    };
+    let number =
+        |sql: &str, now: &[i64]| db.query_row(sql, rusqlite::params_from_iter(now), |row| row.get::<_, Option<i64>>(0));
     Ok(Contents {
         users: number("SELECT count(*) FROM users", &[])?.unwrap_or(0).unsigned_abs(),
         live_sessions: number(&format!("SELECT count(*) FROM {LIVE}"), &[now.millis()])?.unwrap_or(0).unsigned_abs(),
-        newest: number("SELECT max(at) FROM (SELECT at FROM events ORDER BY id DESC LIMIT 1)", &[])?.map(Time::from_millis),
+        newest: number("SELECT max(at) FROM (SELECT at FROM events ORDER BY id DESC LIMIT 1)", &[])?
+            .map(Time::from_millis),
     })
 }
 

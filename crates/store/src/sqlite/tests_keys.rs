@@ -181,7 +181,8 @@ async fn a_compromised_signing_key_is_refused_at_once_and_nobody_is_signed_out()
 async fn a_refresh_key_retires_when_no_live_grant_names_it_and_never_comes_back() {
     let mut world = world().await;
     world.user("ada").await;
-    let first = Identity { issuer: None, refresh_keys: vec![(KeyId(1), masters(&[1])[&KeyId(1)].check_value(KeyId(1)))] };
+    let first =
+        Identity { issuer: None, refresh_keys: vec![(KeyId(1), masters(&[1])[&KeyId(1)].check_value(KeyId(1)))] };
     world.store().remember(first.clone()).await.unwrap();
     let signed = world.sign_in("ada").await;
     let other = world.sign_in("ada").await;

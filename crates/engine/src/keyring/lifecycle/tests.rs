@@ -67,7 +67,8 @@ fn each_state_ends_at_its_time_and_not_a_millisecond_before() {
     let ring = vec![es("a", Active), rs(Active)];
     let with_ed25519 = KeyPolicy { ed25519: true, ..POLICY };
     assert_eq!(due(&ring, &with_ed25519, LONGEST, START), [Step::Publish(Ed25519)]);
-    let ring = vec![es("a", Active), rs(Active), key("ed", Ed25519, Active, START), key("ed2", Ed25519, Published, START)];
+    let ring =
+        vec![es("a", Active), rs(Active), key("ed", Ed25519, Active, START), key("ed2", Ed25519, Published, START)];
     assert_eq!(due(&ring, &POLICY, LONGEST, START), [Step::Remove("ed2".into()), Step::Retire("ed".into())]);
     // A store of before knows no RS256: verifiers know the store.
     assert_eq!(due(&[es("a", Active)], &POLICY, LONGEST, START), [Step::Publish(Rs256)]);
@@ -90,7 +91,8 @@ fn a_token_of_a_shorter_configuration_does_not_shorten_what_was_promised() {
 
 #[test]
 fn the_operator_rotates_and_does_not_rotate_twice() {
-    let active = [key("a", Algorithm::Es256, KeyState::Active, START), key("r", Algorithm::Rs256, KeyState::Active, START)];
+    let active =
+        [key("a", Algorithm::Es256, KeyState::Active, START), key("r", Algorithm::Rs256, KeyState::Active, START)];
     assert_eq!(rotation(&active, &POLICY, false), [Step::Publish(Algorithm::Es256), Step::Publish(Algorithm::Rs256)]);
     assert_eq!(rotation(&active, &POLICY, true), [Step::Begin(Algorithm::Es256), Step::Begin(Algorithm::Rs256)]);
     let mut waiting = active.to_vec();

@@ -14,8 +14,8 @@ use crate::{
     mint::Mint,
     ports::{
         Answer, Clock, End, GrantsEnded, Identity, KeyMarked, NewSession, Opened, PasswordChange, PasswordChanged,
-        Retention, RingSwapped, RoleChanged,
-        SessionFilter, Store, Swept, TimelineOf, UserChanged, UserSelector, UsersAdded,
+        Retention, RingSwapped, RoleChanged, SessionFilter, Store, Swept, TimelineOf, UserChanged, UserSelector,
+        UsersAdded,
     },
     refresh_key::{KeyMark, RefreshKeyRecord},
     session::SessionRecord,

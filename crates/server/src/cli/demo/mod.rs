@@ -186,7 +186,8 @@ async fn burst(ada: &Browser, token: &str) -> Turn<String> {
 
 async fn explain(stage: &mut Stage, running: &Running, session: &str) -> Turn<()> {
     let asked = Command::Explain { text: Secret(Zeroizing::new(session.to_owned())) };
-    let reply = control::execute(&running.engine, &running.keeper, asked).await.map_err(|refused| format!("{refused:?}"))?;
+    let reply =
+        control::execute(&running.engine, &running.keeper, asked).await.map_err(|refused| format!("{refused:?}"))?;
     let fact = |path: &str| reply.document.pointer(path).cloned().unwrap_or_default();
     check(fact("/state") == json!("ended") && fact("/reason") == json!("reused"), "explain should say why it ended")?;
     stage.step("Explain", "the operator asks \"regrant explain\" why Ada was signed out:");

@@ -138,10 +138,9 @@ async fn lose(
 ) -> Response {
     let Some(token) = cookie(&headers) else { return not_signed_in() };
     match theatre.visitor(peer, &headers).refresh(token).await {
-        Ok(answer) if answer.status == 200 => told(
-            "The server renewed, but its reply was lost on the way. The browser still had the old token, and tried again with \
-             it.",
-        ),
+        Ok(answer) if answer.status == 200 => {
+            told("The reply was lost on the way. The browser still had the old refresh token, and tried again with it.")
+        }
         Ok(answer) => told(&turned_away(&answer)),
         Err(why) => broken(&why),
     }
@@ -177,8 +176,7 @@ async fn tabs(
     match (newest, cookies.len()) {
         (Some(answer), 1) => {
             let tokens: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-            let played = "Five tabs noticed at the same moment that the access token was old, and all renewed with the same \
-                          refresh token. One was the first, and all five got the same new one.";
+            let played = "Five tabs renewed with the same refresh token at the same moment.";
             with_cookie_of(&answer, Json(json!({"played": played, "tokens": tokens})).into_response())
         }
         (_, many) => broken(&format!("{TABS} refreshes of one token made {many} successors")),
@@ -200,10 +198,10 @@ async fn thief(State(theatre): State<Shared>, headers: HeaderMap) -> Response {
             let Ok(next) = answer.cookie() else { return broken("the thief got no cookie") };
             *loot = Some((session, next));
             told(if is_new {
-                "You copied the refresh token out of the browser and used it from another place. It worked, and you hold the \
-                 next one. Now let the browser renew: what will the server notice?"
+                "You copied the refresh token and used it before Ada. You hold the next one now, and her browser does not \
+                 know. Let it renew: what will the server notice?"
             } else {
-                "You used what you had stolen once more, and it worked. The browser does not know. Now let it renew."
+                "You used what you had stolen once more, and it worked. Now let Ada's browser renew."
             })
         }
         Ok(answer) => {
@@ -248,12 +246,20 @@ impl Theatre {
             None => ("Sign in", format!(include_str!("assets/signed_out.html"), form = form())),
             Some(explanation) => {
                 let timeline = Timeline::of(&explanation);
-                let (drawing, verdict) = (timeline.html("timeline"), escaped(timeline.verdict()));
+                let (drawing, sentences) = (timeline.drawing("timeline"), timeline.sentences());
+                let verdict = escaped(timeline.verdict());
                 let session = explanation.session.map(|session| session.id.to_string()).unwrap_or_default();
                 match explanation.reason {
                     None => {
                         let whose = escaped(explanation.identifier.as_deref().unwrap_or_default());
-                        ("Signed in", format!(include_str!("assets/signed_in.html"), whose = whose, drawing = drawing, verdict = verdict))
+                        let main = format!(
+                            include_str!("assets/signed_in.html"),
+                            whose = whose,
+                            drawing = drawing,
+                            sentences = sentences,
+                            verdict = verdict
+                        );
+                        ("Signed in", main)
                     }
                     Some(reason) => (
                         "The session ended",
@@ -264,6 +270,7 @@ impl Theatre {
                             session = session,
                             form = form(),
                             drawing = drawing,
+                            sentences = sentences,
                             verdict = verdict
                         ),
                     ),
@@ -325,8 +332,11 @@ fn with_cookie_of(answer: &Answer, mut response: Response) -> Response {
     response
 }
 
-/// The sentence of the answer's problem document.
+/// The sentence of the answer's problem document, in a page's words.
 fn turned_away(answer: &Answer) -> String {
+    if answer.text("/code").is_ok_and(|code| code == "invalid_credentials") {
+        return "The e-mail address or the password is wrong. Correct it and sign in again.".to_owned();
+    }
     answer.text("/detail").unwrap_or_else(|_| format!("The server answered {}.", answer.status))
 }
 
@@ -335,7 +345,8 @@ fn told(played: &str) -> Response {
 }
 
 fn not_signed_in() -> Response {
-    (StatusCode::UNAUTHORIZED, Json(json!({"played": "Nobody is signed in here any more. Sign in first."}))).into_response()
+    (StatusCode::UNAUTHORIZED, Json(json!({"played": "Nobody is signed in here any more. Sign in first."})))
+        .into_response()
 }
 
 fn broken(why: &str) -> Response {

@@ -50,6 +50,11 @@ impl Client {
         Self { cookie, ..self }
     }
 
+    /// The same at another server's address.
+    pub(crate) fn at(self, server: SocketAddr) -> Self {
+        Self { server, ..self }
+    }
+
     pub(crate) fn call(&self, method: &str, path: &str) -> Call {
         Call {
             client: self.clone(),

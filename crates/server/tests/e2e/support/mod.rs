@@ -7,10 +7,10 @@ mod home;
 mod poll;
 mod server;
 
-pub(crate) use client::{Answer, Call, Client, Wire, raw};
+pub(crate) use client::{Answer, Call, Client, raw};
 pub(crate) use clock::MovedClock;
 pub(crate) use disk::FaultyDisk;
-pub(crate) use home::{Home, Said};
+pub(crate) use home::Home;
 pub(crate) use poll::eventually;
 pub(crate) use server::Server;
 

@@ -33,7 +33,7 @@ async function show(played, decided = true) {
   const page = new DOMParser().parseFromString(text, 'text/html');
   const fresh = page.querySelector('main');
   if (fresh.dataset.state === state()) {
-    for (const id of ['timeline', 'sign-in']) {
+    for (const id of ['verdict', 'picture', 'steps']) {
       const part = fresh.querySelector(`#${id}`);
       if (part) find(`#${id}`).replaceWith(part);
     }
@@ -45,7 +45,11 @@ async function show(played, decided = true) {
   }
   prepare();
   const told = find('#told');
-  if (told) told.textContent = decided ? `${played} ${fresh.dataset.verdict}` : played;
+  if (!told) return;
+  told.firstElementChild.textContent = played;
+  find('#verdict').hidden = !decided;
+  // On a phone what happened may be below the fold. After an end the headline matters more.
+  if (state() === 'in') find('#result').scrollIntoView({ block: 'nearest' });
 }
 
 /** The session API's refresh: the browser brings the cookie, and gets the next one. */
@@ -85,7 +89,7 @@ async function alone(action) {
   try {
     await action();
   } catch (error) {
-    const place = find('#told') ?? find('#sign-in-error');
+    const place = find('#told p') ?? find('#sign-in-error');
     place.hidden = false;
     place.textContent = 'The demo does not answer. If it was stopped, start it again with “regrant demo”.';
     console.warn(error);
@@ -104,7 +108,10 @@ async function signIn(form) {
     return;
   }
   const error = find('#sign-in-error');
-  error.textContent = `${reply.json.detail} Correct it and sign in again.`;
+  error.textContent =
+    reply.json.code === 'invalid_credentials'
+      ? 'The e-mail address or the password is wrong. Correct it and sign in again.'
+      : reply.json.detail;
   error.hidden = false;
   find('#password').setAttribute('aria-invalid', 'true');
   find('#password').focus();
@@ -124,11 +131,16 @@ function tick() {
   if (left === 0) alone(() => renew(`The access token was ${clock(age)} old, so the page renewed it by itself.`));
 }
 
+/** The newest bead is at the right end of the drawing. */
+function showNewest() {
+  const drawing = find('.drawing');
+  if (drawing) drawing.scrollLeft = drawing.scrollWidth;
+}
+
 /** What a page that was just put in place needs. */
 function prepare() {
   tick();
-  const drawing = find('.drawing');
-  if (drawing) drawing.scrollLeft = drawing.scrollWidth;
+  showNewest();
   const show = find('.show');
   if (show) show.hidden = false;
 }
@@ -144,6 +156,7 @@ document.addEventListener('submit', (event) => {
 document.addEventListener('change', (event) => {
   if (event.target.id === 'show-password') find('#password').type = event.target.checked ? 'text' : 'password';
 });
+window.addEventListener('resize', showNewest);
 setInterval(tick, 1000);
 prepare();
 if (state() === 'in') {
