@@ -211,6 +211,8 @@ pub struct Retention {
     pub failures: Seconds,
     /// A passed deadline is answered at once and written this much later, so that a wild clock destroys nothing.
     pub settle: Seconds,
+    /// How far a sweep follows the clock beyond where the last one stood: one that is suddenly far ahead is not believed.
+    pub pace: Seconds,
     /// At most so many rows of each kind in one transaction.
     pub batch: u32,
 }

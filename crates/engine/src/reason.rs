@@ -15,6 +15,9 @@ macro_rules! named {
             /// Every variant, in the order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
+            /// The stable names, in the same order.
+            pub const NAMES: &'static [&'static str] = &[$($name),+];
+
             /// The stable name.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
@@ -44,7 +47,8 @@ macro_rules! named {
 
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                std::borrow::Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(|_| serde::de::Error::unknown_variant(&text, Self::NAMES))
             }
         }
     };

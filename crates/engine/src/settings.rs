@@ -78,6 +78,7 @@ impl Settings {
                 rotations_kept: 10,
                 failures: SignInLimits::default().window,
                 settle: Seconds::days(7),
+                pace: Seconds::MINUTE,
                 batch: 500,
             },
             keys: KeyPolicy::default(),

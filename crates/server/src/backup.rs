@@ -49,7 +49,7 @@ pub(crate) fn back_up(directory: &Path, key_file: &Path, target: &Path) -> Resul
     let failed = |error: io::Error| HomeError::File(format!("cannot write {shown}: {error}"));
     let beside = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // 0600 from the first byte, and gone if we do not come to the end.
-    let draft = tempfile::Builder::new().prefix(".regrant-backup-").tempfile_in(beside).map_err(failed)?;
+    let draft = tempfile::Builder::new().prefix(".regrant.db.backup-").tempfile_in(beside).map_err(failed)?;
     let identity = || fs::metadata(&store).map(|metadata| (metadata.dev(), metadata.ino()));
     let before = identity().map_err(failed)?;
     backup::back_up(&store, draft.path()).map_err(|error| {

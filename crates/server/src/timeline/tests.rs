@@ -217,5 +217,5 @@ fn a_long_timeline_keeps_its_beginning_and_its_newest_beads() {
 fn the_largest_number_fits_its_bead() {
     let html = Scene::signed_in().renewed(u32::MAX - 1, ADA).html();
     assert!(html.contains(">4294967295</text>"));
-    assert!(html.contains("textLength=\"48\""), "{html}");
+    assert!(html.contains("textLength=\"52\""), "{html}");
 }

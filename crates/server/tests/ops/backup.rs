@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{Client, EMAIL, Home, Server, eventually};
+use crate::support::{Client, EMAIL, FaultyDisk, Home, Server, eventually};
 
 fn back_up(home: &Home, name: &str) -> PathBuf {
     let file = home.path(name);
@@ -80,7 +80,7 @@ fn a_backup_under_load_has_everything_and_lives_elsewhere() {
     assert!(during > 0, "renewals went on while the store was copied");
     assert!(said.out.contains("keys.toml") && said.out.contains("not in it"), "{}", said.out);
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(names(home.path("").as_path(), ".regrant-backup-"), Vec::<PathBuf>::new());
+    assert_eq!(names(home.path("").as_path(), ".regrant.db.backup-"), Vec::<PathBuf>::new());
     let secret = fs::read_to_string(home.data().join("keys.toml")).unwrap();
     let bytes = fs::read(&file).unwrap();
     for line in secret.lines().filter_map(|line| line.split('"').nth(1)) {
@@ -208,6 +208,28 @@ fn a_damaged_store_is_replaced_and_kept() {
     assert!(!home.data().join("regrant.db-wal").exists());
 }
 
+#[test]
+fn what_the_disk_does_not_keep_is_not_said_to_be_done() {
+    let mut home = Home::with_user();
+    let before = users(&home);
+    let good = back_up(&home, "good.db");
+    let disk = FaultyDisk::of(&mut home);
+    let file = home.path("backup.db");
+    for switch in [FaultyDisk::set_sync_fails, FaultyDisk::set_full] {
+        switch(&disk, true);
+        let said = home.regrant(&["backup", file.to_str().unwrap()]);
+        assert!(said.code != Some(0) && !said.err.contains("panicked"), "{said:?}");
+        assert!(!file.exists() && names(&home.path(""), ".regrant.db.backup-").is_empty(), "{said:?}");
+        let said = home.regrant(&restoring(&good, &[]));
+        assert!(said.code != Some(0) && !said.err.contains("panicked"), "{said:?}");
+        switch(&disk, false);
+        assert_eq!(users(&home), before);
+    }
+    home.regrant(&restoring(&good, &[])).ok();
+    assert_eq!(names(home.data(), "restore-"), Vec::<PathBuf>::new());
+    back_up(&home, "backup.db");
+}
+
 /// A store that takes a while to copy.
 fn large() -> Home {
     let home = Home::with_user();
@@ -243,7 +265,7 @@ fn a_backup_that_is_killed_leaves_no_backup() {
     for size in [0, 1, 1 << 20, 4 << 20, 8 << 20, 10 << 20] {
         let file = place.join(format!("{size}.db"));
         let reached = || {
-            let drafts = names(&place, ".regrant-backup-");
+            let drafts = names(&place, ".regrant.db.backup-");
             drafts.iter().any(|draft| fs::metadata(draft).is_ok_and(|metadata| metadata.len() >= size))
         };
         let early = kill_when(start(&home, &["backup", file.to_str().unwrap()]), reached);
@@ -252,7 +274,7 @@ fn a_backup_that_is_killed_leaves_no_backup() {
             let other = elsewhere(&home, &format!("data-{size}"));
             assert_eq!(other.regrant(&restoring(&file, &[])).ok().json()["users"], 8001);
         }
-        for draft in names(&place, ".regrant-backup-") {
+        for draft in names(&place, ".regrant.db.backup-") {
             fs::remove_file(draft).unwrap();
         }
     }

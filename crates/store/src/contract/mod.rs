@@ -114,6 +114,7 @@ macro_rules! contract {
                 what_ended_is_forgotten_after_its_retention,
                 the_sweep_goes_round,
                 a_clock_a_year_ahead_destroys_nothing,
+                a_sweep_does_not_believe_a_clock_that_jumps,
                 a_clock_an_hour_back_keeps_working,
                 a_clock_that_was_days_ahead_limits_nobody,
                 what_was_told_of_a_deleted_user_stays_for_its_retention,

@@ -205,6 +205,29 @@ pub(super) async fn the_sweep_goes_round(mut world: World) {
     }
 }
 
+/// The first sweep of a store believes its clock; later ones follow it by their pace, and catch up with one that is right.
+pub(super) async fn a_sweep_does_not_believe_a_clock_that_jumps(world: World) {
+    world.user("ada").await;
+    let signed = world.sign_in("ada").await;
+    let keep = Retention { pace: Seconds::days(1), ..world.settings.retention };
+    let swept = async || world.store().sweep(world.engine().now(), keep).await.unwrap();
+    swept().await;
+    let now = world.engine().now();
+    world.pass(Seconds::days(365));
+    assert_eq!(swept().await.expired, 0);
+    assert_eq!(world.ended(signed.session).await, None);
+    world.clock.set(now);
+    let renewed = world.rotate(&signed.token).await;
+    world.pass(Seconds::days(365));
+    let mut sweeps = 0;
+    while swept().await.expired == 0 {
+        sweeps += 1;
+        assert!(sweeps < 365, "it never catches up");
+    }
+    assert_eq!(world.ended(signed.session).await, Some(Reason::ExpiredIdle), "after {sweeps} sweeps");
+    assert_eq!(world.refresh(&renewed).await, Seen::Over(WireReason::Expired));
+}
+
 pub(super) async fn a_clock_a_year_ahead_destroys_nothing(world: World) {
     let ada = world.user("ada").await;
     let signed = world.sign_in("ada").await;

@@ -64,14 +64,17 @@ const START: i64 = 1_800_000_000_000;
 /// As cheap as Argon2 can be: its strength is the engine's to test.
 const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
 
+/// The defaults, but for a sweep that follows a clock that a test sets as far as it is set.
+fn settings() -> Settings {
+    let mut settings = Settings::new(ISSUER);
+    settings.retention.pace = Seconds::days(3650);
+    settings
+}
+
 impl World {
     pub(crate) async fn at(place: Box<dyn Place>) -> Self {
-        let mut world = Self {
-            place,
-            clock: Arc::new(ManualClock(AtomicI64::new(START))),
-            settings: Settings::new(ISSUER),
-            engine: None,
-        };
+        let mut world =
+            Self { place, clock: Arc::new(ManualClock(AtomicI64::new(START))), settings: settings(), engine: None };
         world.engine = Some(world.wired().await);
         world
     }

@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{fault::Fault, session};
 
 pub(super) fn sweep(db: &Connection, random: &dyn Random, now: Time, keep: Retention) -> Result<Swept, Fault> {
+    let now = believed(db, now, keep)?;
     let mut swept = sessions(db, random, now, keep)?;
     let removals = [
         events(db, now, keep)?,
@@ -27,6 +28,19 @@ pub(super) fn sweep(db: &Connection, random: &dyn Random, now: Time, keep: Reten
         swept.more |= more;
     }
     Ok(swept)
+}
+
+/// The time by which this sweep goes: the clock's, but no further beyond the last sweep's than its pace. After a long stop it
+/// catches up step by step; a clock that is a year ahead for an hour is put right before anything is lost.
+fn believed(db: &Connection, now: Time, keep: Retention) -> Result<Time, Fault> {
+    let last: Option<String> = db
+        .prepare_cached("SELECT value FROM meta WHERE name = 'sweep.clock'")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    let last = last.and_then(|millis| millis.parse().ok()).map(Time::from_millis);
+    let believed = last.map_or(now, |last| now.min(last.plus(keep.pace)));
+    remember(db, "sweep.clock", &believed.millis().to_string())?;
+    Ok(believed)
 }
 
 /// The oldest rows of a table, a batch at a time.
@@ -126,11 +140,13 @@ fn position(db: &Connection, name: &str) -> Result<[u8; 16], Fault> {
 }
 
 fn stop_at(db: &Connection, name: &str, before: [u8; 16], next: [u8; 16]) -> Result<(), Fault> {
-    if next != before {
-        db.prepare_cached(
-            "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        )?
-        .execute(params![name, format!("{:032x}", u128::from_be_bytes(next))])?;
-    }
+    if next == before { Ok(()) } else { remember(db, name, &format!("{:032x}", u128::from_be_bytes(next))) }
+}
+
+fn remember(db: &Connection, name: &str, value: &str) -> Result<(), Fault> {
+    db.prepare_cached(
+        "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )?
+    .execute(params![name, value])?;
     Ok(())
 }
