@@ -326,7 +326,6 @@ fn a_wrong_configuration_is_named_with_its_place() {
 }
 
 #[test]
-#[ignore = "the engine's `named!` enums say \"an unknown name\" and neither which one nor which there are"]
 fn a_wrong_replay_policy_is_named_with_the_right_ones() {
     let mut home = Home::new();
     home.set("REGRANT_SESSION__REPLAY", "lax");
