@@ -4,7 +4,7 @@
 //!    ([`ClaimMapping::new`]).
 //! 2. Each use of a grant loads the user's attributes in the statement that loads the grant, as the text that the store has
 //!    (`ports::Facts::attributes`). Where nothing is mapped nobody parses it.
-//! 3. The mint puts what is mapped behind its own claims ([`ClaimMapping::append`]): a changed attribute shows at the next
+//! 3. The mint puts what is mapped behind its own claims (`ClaimMapping::append`): a changed attribute shows at the next
 //!    refresh.
 
 use std::{collections::BTreeMap, fmt};

@@ -70,8 +70,10 @@ pub(crate) fn back_up(directory: &Path, key_file: &Path, target: &Path) -> Resul
         "file": target, "bytes": bytes, "users": users, "live_sessions": live_sessions, "newest": newest, "key_file": key_file,
     });
     let text = format!(
-        "backed up {users} users and {live_sessions} live sessions to {shown} ({bytes} bytes)\n\
+        "backed up {} and {} to {shown} ({bytes} bytes)\n\
          The keys are not in it, and without them it is of no use: keep a copy of {} apart from it.",
+        counted(users, "user"),
+        counted(live_sessions, "live session"),
         key_file.display()
     );
     Ok(Reply { document, text })
@@ -209,19 +211,19 @@ fn told(restored: &Restored<'_>) -> Reply {
         "file": file, "users": users, "newest": newest, "live_sessions": live_sessions - ended, "sessions_ended": ended,
         "sessions_revived": revived, "kept": kept,
     });
-    let mut lines = vec![format!("restored {users} users from {}", file.display())];
+    let mut lines = vec![format!("restored {} from {}", counted(*users, "user"), file.display())];
     if let Some(newest) = newest {
         lines.push(format!("What happened after {newest} is undone: users, passwords, roles, who was disabled."));
     }
     lines.push(match (keep_sessions, revived) {
-        (false, _) => format!("{ended} sessions ended: everybody signs in again."),
-        (true, Some(0)) => format!("{live_sessions} sessions are alive; none of them had ended in the store that was here."),
+        (false, _) => format!("{} ended: everybody signs in again.", counted(*ended, "session")),
+        (true, Some(0)) => format!("Sessions that are alive: {live_sessions}. None of them had ended in the store that was here."),
         (true, Some(revived)) => format!(
-            "{live_sessions} sessions are alive. {revived} of them had ended in the store that was here, or were not in it: \
+            "Sessions that are alive: {live_sessions}. {revived} of them had ended in the store that was here, or were not in it: \
              \"regrant session revoke\" ends them again."
         ),
         (true, None) => format!(
-            "{live_sessions} sessions are alive. How many of them had ended since the backup cannot be known: there was no \
+            "Sessions that are alive: {live_sessions}. How many of them had ended since the backup cannot be known: there was no \
              store here that could be read."
         ),
     });
@@ -229,4 +231,8 @@ fn told(restored: &Restored<'_>) -> Reply {
         lines.push(format!("The store that was here is kept as {}; remove it when nobody needs it.", kept.display()));
     }
     Reply { document, text: lines.join("\n") }
+}
+
+fn counted(number: u64, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }

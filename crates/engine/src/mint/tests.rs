@@ -142,6 +142,19 @@ fn what_there_is_nothing_to_say_of_is_left_out() {
 }
 
 #[test]
+fn mapped_claims_stand_behind_our_own_and_the_token_is_still_ours() {
+    let mapping = [("name".to_owned(), "name".to_owned()), ("mail".to_owned(), "@email".to_owned())].into();
+    let mint = mint().telling(ClaimMapping::new(&mapping).unwrap());
+    let facts = Facts { attributes: Some(r#"{"name":{"given":"Ada"},"sub":"x"}"#.into()), ..facts(&[]) };
+    let token = mint.access_token(&grant(), &facts, NOW, &Always(7)).unwrap().0;
+    let claims = part(&token, 1);
+    assert_eq!((&claims["name"], &claims["mail"]), (&json!({"given": "Ada"}), &json!("ada@example.org")));
+    assert_eq!(claims["sub"], USER.to_string());
+    assert!(mint.check(&token, NOW).is_some());
+    assert_eq!(mint.session_named_by(&token), Some(SESSION));
+}
+
+#[test]
 fn two_tokens_have_two_names() {
     let mint = mint();
     let [one, two] = [1, 2].map(|byte| {

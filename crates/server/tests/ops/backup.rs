@@ -143,8 +143,10 @@ fn a_restore_says_what_it_revives_keeps_what_was_there_and_can_be_undone() {
     // Never beside a server.
     home.regrant(&restoring(&file, &[])).complains(1, &["in use"]);
     server.client().renew(&stays);
-    server.stop();
     let before = users(&home);
+    // What is kept has the tail of its log, too.
+    server.kill();
+    assert!(home.data().join("regrant.db-wal").exists());
 
     let said = home.regrant(&["restore", file.to_str().unwrap(), "--keep-sessions"]).ok();
     assert!(said.out.contains("1 of them had ended") && said.out.contains("before-restore-"), "{}", said.out);

@@ -7,6 +7,8 @@ mod home;
 mod poll;
 mod server;
 
+#[allow(unused_imports, reason = "other test binaries use this module too, and not all of it")]
+pub(crate) use client::Wire;
 pub(crate) use client::{Answer, Call, Client, raw};
 pub(crate) use clock::MovedClock;
 pub(crate) use disk::FaultyDisk;
