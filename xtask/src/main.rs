@@ -1,10 +1,12 @@
 //! The project's own tasks, run as `cargo xtask TASK`.
 //!
 //! * `test` ([`mod@test`]): everything that must hold before a commit; CI runs the same.
+//! * `package` ([`mod@package`]): the Debian package and what goes with it, built and tried.
 //! * `simulate` ([`mod@simulate`]): the simulation that chose the defaults of the rotation protocol.
 
 mod command;
 mod named_paths;
+mod package;
 mod prerequisites;
 mod simulate;
 mod test;
@@ -17,6 +19,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = args.collect();
     match task.as_deref() {
         Some("test") => test::run(&args),
+        Some("package") => package::run(&args),
         Some("simulate") => simulate::run(args),
         Some("help" | "--help" | "-h") => {
             println!("{}", help());
@@ -38,6 +41,7 @@ fn help() -> String {
     format!(
         "\
 cargo xtask test [--only STEP[,STEP…]]    check everything, in this order, up to the first failure
+cargo xtask package [--no-try]            build the Debian package, the list of what is in it and their checksums; try them
 cargo xtask simulate …                    simulate the rotation protocol
 
 Steps of `test`:

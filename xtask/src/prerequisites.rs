@@ -2,7 +2,8 @@
 //!
 //! 1. rustfmt and clippy come with the toolchain: they are looked for, never installed.
 //! 2. The Debian packages in [`DEBIAN`] are installed with apt-get, as root or through `sudo -n`.
-//! 3. cargo-deny, at the one version pinned here, is built below `target/tools`, where the next run finds it.
+//! 3. cargo-deny, at the one version pinned here, is built below `target/tools`, where the next run finds it. So are the tools that
+//!    only `cargo xtask package` needs, when it needs them.
 
 use std::path::{Path, PathBuf};
 
@@ -11,14 +12,49 @@ use crate::command::{self, Failure};
 pub(crate) fn run(root: &Path) -> Result<(), Failure> {
     components_of_the_toolchain(root)?;
     debian_packages(root)?;
-    install_cargo_deny(root)
+    tool(root, Tool::CARGO_DENY).map(|_| ())
 }
 
-/// The cargo-deny to use: the one below `target/tools`, or one in PATH, if it is the pinned version.
+/// A program for cargo, built from its source.
+pub(crate) struct Tool {
+    name: &'static str,
+    version: &'static str,
+    /// How it is asked for its version.
+    ask: &'static [&'static str],
+    features: &'static [&'static str],
+}
+
+impl Tool {
+    pub(crate) const CARGO_DENY: Self =
+        Self { name: "cargo-deny", version: "0.20.2", ask: &["--version"], features: &[] };
+    /// Without its own xz: the system's is called.
+    pub(crate) const CARGO_DEB: Self =
+        Self { name: "cargo-deb", version: "3.8.0", ask: &["--version"], features: &["--no-default-features"] };
+    pub(crate) const CARGO_CYCLONEDX: Self =
+        Self { name: "cargo-cyclonedx", version: "0.5.9", ask: &["cyclonedx", "--version"], features: &[] };
+}
+
+/// The tool to use: the one below `target/tools`, or one in PATH, if it is the pinned version; else it is built.
+pub(crate) fn tool(root: &Path, tool: Tool) -> Result<PathBuf, Failure> {
+    if let Some(found) = found(root, &tool) {
+        println!("{} {}: here", tool.name, tool.version);
+        return Ok(found);
+    }
+    install(root, &tool)?;
+    found(root, &tool).ok_or_else(|| {
+        Failure::new(format!("{} was built and is not {}", tool.name, tool.version), "remove target/tools, and try again")
+    })
+}
+
+/// The pinned cargo-deny, if it is here.
 pub(crate) fn cargo_deny(root: &Path) -> Option<PathBuf> {
-    [root.join(TOOLS).join("bin").join("cargo-deny"), PathBuf::from("cargo-deny")].into_iter().find(|program| {
-        let version = command::output_of(command::program(root, program).arg("--version"));
-        version.is_some_and(|version| version.split_whitespace().nth(1) == Some(CARGO_DENY))
+    found(root, &Tool::CARGO_DENY)
+}
+
+fn found(root: &Path, tool: &Tool) -> Option<PathBuf> {
+    [root.join(TOOLS).join("bin").join(tool.name), PathBuf::from(tool.name)].into_iter().find(|program| {
+        let version = command::output_of(command::program(root, program).args(tool.ask));
+        version.is_some_and(|version| version.split_whitespace().last() == Some(tool.version))
     })
 }
 
@@ -71,15 +107,11 @@ fn debian_packages(root: &Path) -> Result<(), Failure> {
     apt_get(&[&["install", "--quiet", "--yes", "--no-install-recommends"], missing.as_slice()].concat())
 }
 
-fn install_cargo_deny(root: &Path) -> Result<(), Failure> {
-    if cargo_deny(root).is_some() {
-        println!("cargo-deny {CARGO_DENY}: here");
-        return Ok(());
-    }
-    println!("cargo-deny {CARGO_DENY}: missing; built once, into {TOOLS}");
-    let package = format!("cargo-deny@{CARGO_DENY}");
+fn install(root: &Path, Tool { name, version, features, .. }: &Tool) -> Result<(), Failure> {
+    println!("{name} {version}: missing; built once, into {TOOLS}");
+    let package = format!("{name}@{version}");
     let mut install = command::cargo(root);
-    install.args(["install", "--locked", "--root", TOOLS, &package]);
+    install.args(["install", "--locked", "--root", TOOLS]).args(*features).arg(&package);
     for (name, value) in QUICK_BUILD {
         install.env(name, value);
     }
@@ -106,7 +138,6 @@ const DEBIAN: [Debian; 7] = [
     },
 ];
 
-const CARGO_DENY: &str = "0.20.2";
 const TOOLS: &str = "target/tools";
 
 /// Built once and run for two seconds a time, so what counts is the time to build it. On two cores, unoptimised is

@@ -29,7 +29,7 @@ pub mod user;
 
 use std::sync::Arc;
 
-use ports::{Clock, Random, Store};
+use ports::{Clock, Observer, Random, Store};
 use time::Time;
 
 /// Everything that the rules need, wired once by the server.
@@ -50,6 +50,8 @@ pub struct Engine {
     pub hasher: factor::password::Hasher,
     /// What the operator decided.
     pub settings: settings::Settings,
+    /// Hears what is decided.
+    pub observer: Arc<dyn Observer>,
 }
 
 impl std::fmt::Debug for Engine {

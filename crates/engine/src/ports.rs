@@ -11,7 +11,7 @@ use crate::{
     keyring::SealedKey,
     login::{Account, FailureCount, FailureKey},
     reason::Reason,
-    refresh::{Decision, Grant, State},
+    refresh::{Decision, Grant, Intent, State},
     refresh_key::{KeyMark, RefreshKeyRecord},
     session::{Session, SessionRecord},
     time::{Seconds, Time},
@@ -29,6 +29,20 @@ pub trait Clock: Send + Sync {
 pub trait Random: Send + Sync {
     /// Fills `bytes`.
     fn fill(&self, bytes: &mut [u8]);
+}
+
+/// Hears what was decided, on the way of the request: it counts, and does not wait.
+pub trait Observer: Send + Sync {
+    /// A use of a token was decided so, and what follows from it is stored.
+    fn decided(&self, intent: Intent, decision: &Decision);
+}
+
+/// Nobody listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    fn decided(&self, _: Intent, _: &Decision) {}
 }
 
 /// A store's answer on its way.
@@ -401,6 +415,9 @@ pub trait Store: Send + Sync {
     fn remember(&self, identity: Identity) -> Answer<'_, ()>;
     /// Ends the next `limit` sessions of everybody after one; the last of them, `None` once all have ended.
     fn end_sessions_of_all(&self, end: End, after: Option<SessionId>, limit: u32) -> Answer<'_, Option<SessionId>>;
+    /// How many sessions live as far as the rows say: a passed deadline counts once it is written. Reads them all, so it is asked
+    /// seldom, and is no part of a request.
+    fn count_sessions(&self) -> Answer<'_, u64>;
     /// Whether any session is alive at `now` as far as the rows say.
     fn has_live_sessions(&self, now: Time) -> Answer<'_, bool>;
 

@@ -474,6 +474,7 @@ pub async fn refresh(engine: &Arc<Engine>, used: Use) -> Result<Refreshed, Broke
     let now = engine.now();
     let intent = used.intent;
     let verdict = engine.store.refresh(used.presented.grant, judge(engine, used, now)).await?;
+    engine.observer.decided(intent, &verdict.decision);
     let renews = match (intent, &verdict.decision) {
         (Intent::Rotate, _) => true,
         (Intent::Peek | Intent::SignOut | Intent::Replace, _) => false,

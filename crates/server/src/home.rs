@@ -16,11 +16,11 @@ use regrant_engine::{
     factor::password::Hasher,
     keyring::{self, Keyring, Vault},
     mint::Mint,
-    ports::{Broken, Clock, End, Identity, Random, Store},
+    ports::{Broken, Clock, End, Identity, Observer, Random, Store, Unobserved},
     reason::Reason,
     token::{KeyId, RefreshKeys},
 };
-use regrant_store::sqlite::SqliteStore;
+use regrant_store::sqlite::{Listener, SqliteStore};
 
 use crate::{
     config::Config,
@@ -119,6 +119,16 @@ pub(crate) enum Missing {
 impl Home {
     /// Locks `directory`, reads the key file and opens the store.
     pub(crate) fn open(directory: &Path, key_file: Option<&Path>, missing: Missing) -> Result<Self, HomeError> {
+        Self::open_heard(directory, key_file, missing, None)
+    }
+
+    /// The same, with somebody who listens to the store's writer.
+    pub(crate) fn open_heard(
+        directory: &Path,
+        key_file: Option<&Path>,
+        missing: Missing,
+        listener: Option<Arc<dyn Listener>>,
+    ) -> Result<Self, HomeError> {
         let database = store_file(directory);
         let exists = database.exists();
         if !exists && missing == Missing::Refuse {
@@ -155,7 +165,7 @@ impl Home {
             let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&database);
             made.map_err(|error| HomeError::File(format!("cannot make {}: {error}", database.display())))?;
         }
-        let store = SqliteStore::open(&database, Arc::<SystemSource>::clone(&random), lost)
+        let store = SqliteStore::open_heard(&database, Arc::<SystemSource>::clone(&random), lost, listener)
             .map_err(|error| HomeError::File(format!("cannot open the store {}: {error}", database.display())))?;
         Ok(Self { store: Arc::new(store), keys, key_file, random, _lock: lock })
     }
@@ -167,6 +177,16 @@ impl Home {
 
     /// Compares the key file with the store's check values, and wires the engine for `issuer`.
     pub(crate) async fn engine(&self, config: &Config, issuer: &str) -> Result<Arc<Engine>, HomeError> {
+        self.engine_observed(config, issuer, Arc::new(Unobserved)).await
+    }
+
+    /// The same, with somebody who hears what is decided.
+    pub(crate) async fn engine_observed(
+        &self,
+        config: &Config,
+        issuer: &str,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Arc<Engine>, HomeError> {
         let known = self.store.refresh_keys().await?;
         let usable = keeper::compare(&self.key_file, &self.keys, &known).map_err(HomeError::Keys)?;
         for KeyId(id) in &usable.over {
@@ -205,6 +225,7 @@ impl Home {
             )
             .ok_or_else(failed)?,
             settings,
+            observer,
         };
         // Before the first token of a key is made: an old copy of the file is refused from here on.
         let present = keeper::check_values(&masters).into_iter().collect();

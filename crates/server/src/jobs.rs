@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use regrant_engine::Engine;
 
-use crate::keeper::Keeper;
+use crate::{keeper::Keeper, system::Stopwatch, telemetry::Metrics};
 
 /// Small and often: no clean-up is ever large enough to be felt.
 const EVERY: Duration = Duration::from_secs(30);
@@ -21,6 +21,28 @@ pub(crate) async fn keys(engine: Arc<Engine>, keeper: Arc<Keeper>) {
     loop {
         tick.tick().await;
         keeper.tend(&engine).await;
+    }
+}
+
+/// How often the sessions are counted.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
+/// Between two counts is so many times what one takes: however large the store is, readers have nearly all of their time.
+const COUNT_REST: u32 = 50;
+
+/// Counts the live sessions for the metrics, until it is dropped.
+pub(crate) async fn count_sessions(engine: Arc<Engine>, metrics: Arc<Metrics>) {
+
+    loop {
+        let began = Stopwatch::start();
+        match engine.store.count_sessions().await {
+            Ok(live) => metrics.sessions(live),
+            Err(broken) => tracing::warn!(%broken, "the sessions could not be counted; it is tried again"),
+        }
+        let every = COUNT_EVERY.max(began.elapsed().saturating_mul(COUNT_REST));
+        let mut tick = tokio::time::interval(every);
+        // The first one is now.
+        tick.tick().await;
+        tick.tick().await;
     }
 }
 

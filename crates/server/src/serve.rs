@@ -5,6 +5,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 use axum::Router;
 use hyper::Uri;
 use regrant_engine::Engine;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
@@ -15,10 +16,14 @@ use crate::{
     http::{self, App, tls},
     jobs,
     keeper::Keeper,
+    telemetry::{Watch, Watching},
 };
 
 /// Where to listen if nobody says.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+
+/// Descriptors that are no connections: the store, the log, sockets.
+const OWN_DESCRIPTORS: u64 = 64;
 
 /// What to start.
 pub(crate) struct Start {
@@ -71,6 +76,7 @@ pub(crate) struct Running {
     sweeping: JoinHandle<()>,
     tending: JoinHandle<()>,
     controlled: JoinHandle<()>,
+    watching: Watching,
     home: Home,
 }
 
@@ -88,7 +94,9 @@ impl Running {
         let Start { config, directory, key_file, change_issuer } = start;
         let Checked { issuer: asked, tls } = preflight(&config)?;
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let home = Home::open(&directory, key_file.as_deref(), Missing::Create)?;
+        raise_descriptors(config.limits.connections);
+        let telemetry = Watch::open(&config).await.map_err(StartError::Config)?;
+        let home = Home::open_heard(&directory, key_file.as_deref(), Missing::Create, telemetry.listener())?;
         let listen = config.server.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
         let listener = TcpListener::bind(listen).await.map_err(|error| {
             StartError::Listen(format!("cannot listen on {listen}: {error}; choose another --listen ADDR:PORT"))
@@ -113,7 +121,7 @@ impl Running {
                  https://…"
             )));
         }
-        let engine = home.engine(&config, &issuer).await?;
+        let engine = home.engine_observed(&config, &issuer, telemetry.observer()).await?;
         home.claim(&issuer, change_issuer).await?;
         let keeper = home.keeper()?;
         // Before the first token: what became due while nobody served, and longer lifetimes than before.
@@ -125,7 +133,8 @@ impl Running {
         let (stop, stopped) = oneshot::channel();
         let limits = http::Limits { connections: config.limits.connections };
         let (acceptor, watch) = tls.unzip();
-        let router = http::router(app, more(&engine, address));
+        let router = http::observed(http::router(app, more(&engine, address)), telemetry.counting());
+        let watching = telemetry.start(&engine, &home.store);
         let served = tokio::spawn(http::serve(listener, acceptor, router, limits, async {
             let _ = stopped.await;
         }));
@@ -146,20 +155,43 @@ impl Running {
             sweeping,
             tending,
             controlled,
+            watching,
             home,
         })
     }
 
     /// Lets requests under way finish, then closes the store.
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(mut self) {
         let _ = self.stop.send(());
         let _ = self.served.await;
         for task in [self.sweeping, self.tending, self.controlled].into_iter().chain(self.freshening) {
             task.abort();
             let _ = task.await;
         }
+        self.watching.leave_store().await;
         drop(self.engine);
         drop(self.home);
+        self.watching.stop().await;
+    }
+}
+
+/// A connection is a descriptor, and what a process is given to begin with (1,024, mostly) is for programs with fewer of them.
+/// As many as the system allows us, and a word if that is too few.
+fn raise_descriptors(connections: u32) {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+    {
+        tracing::warn!(%error, ?current, "the limit of open files could not be raised");
+    }
+    let wanted = u64::from(connections).saturating_add(OWN_DESCRIPTORS);
+    if let Some(maximum) = maximum.filter(|maximum| *maximum < wanted) {
+        tracing::warn!(
+            maximum,
+            wanted,
+            "fewer files may be open than limits.connections asks for; more connections than that wait. Raise the hard limit \
+             (systemd: LimitNOFILE=), or lower limits.connections"
+        );
     }
 }
 
@@ -184,6 +216,13 @@ pub(crate) fn preflight(config: &Config) -> Result<Checked, StartError> {
         return Err(StartError::Config(format!(
             "cannot listen on {listen}: it does not end in a port; write --listen ADDR:PORT, or server.listen = \
              \"127.0.0.1:8080\""
+        )));
+    }
+    if let Some(listen) = config.metrics.listen.as_deref()
+        && listen.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err())
+    {
+        return Err(StartError::Config(format!(
+            "metrics.listen: {listen} does not end in a port; write it like \"127.0.0.1:9464\""
         )));
     }
     Ok(Checked { issuer, tls })

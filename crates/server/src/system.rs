@@ -18,6 +18,23 @@ impl Clock for SystemClock {
     }
 }
 
+/// How long something takes, for the metrics and the log: no rule depends on it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    #[allow(clippy::disallowed_methods, reason = "measures a duration for people; nothing is decided by it")]
+    pub(crate) fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    /// Since the start.
+    #[allow(clippy::disallowed_methods, reason = "measures a duration for people; nothing is decided by it")]
+    pub(crate) fn elapsed(self) -> std::time::Duration {
+        self.0.elapsed()
+    }
+}
+
 /// The library's generator, seeded by the system.
 #[derive(Debug)]
 pub struct SystemSource(SystemRandom);

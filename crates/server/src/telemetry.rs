@@ -1,10 +1,22 @@
-//! The log: for people on a terminal, JSON lines for machines. Secrets are never fields: their types have a silent `Debug`.
+//! What can be seen from outside: the log here, the metrics (`metrics.rs`) and the audit stream (`events.rs`), which
+//! `watch.rs` puts together for a running server.
+//!
+//! The log is for people on a terminal, JSON lines for machines. Secrets are never fields: their types have a silent `Debug`.
+
+mod ears;
+mod events;
+mod metrics;
+mod process;
+mod watch;
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::config::{Config, ConfigError, LogFormat};
+
+pub(crate) use metrics::Metrics;
+pub(crate) use watch::{Watch, Watching};
 
 /// What is written.
 pub(crate) fn filter(config: &Config) -> Result<EnvFilter, ConfigError> {

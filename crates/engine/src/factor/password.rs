@@ -3,7 +3,13 @@
 //! Hashing is the only expensive thing that a stranger can ask for, so it stands behind a bounded queue: so many are hashed
 //! at once, so many wait, and the next one is told to come back later.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version, password_hash::phc::PasswordHash,
@@ -115,14 +121,29 @@ impl Cost {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Busy;
 
+/// How busy a [`Hasher`] is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Load {
+    /// So many are hashed now.
+    pub running: usize,
+    /// So many wait for their turn.
+    pub waiting: usize,
+    /// So many were sent away since the start.
+    pub refused: u64,
+}
+
 /// Makes and checks hashes, so many at once.
 pub struct Hasher {
     cost: Cost,
     argon2: Argon2<'static>,
     /// Checked for those who do not exist, so that the answer takes as long.
     decoy: String,
+    concurrency: usize,
     running: Arc<Semaphore>,
+    /// A place for each that is hashed or waits.
     waiting: Arc<Semaphore>,
+    places: usize,
+    refused: AtomicU64,
     random: Arc<dyn Random>,
 }
 
@@ -160,8 +181,11 @@ impl Hasher {
             cost,
             argon2,
             decoy,
+            concurrency,
             running: Arc::new(Semaphore::new(concurrency)),
             waiting: Arc::new(Semaphore::new(concurrency + queue)),
+            places: concurrency + queue,
+            refused: AtomicU64::new(0),
             random,
         })
     }
@@ -171,9 +195,20 @@ impl Hasher {
     /// # Errors
     /// [`Busy`] at once if too many wait already.
     pub async fn turn(&self) -> Result<Turn, Busy> {
-        let waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| Busy)?;
+        let waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            Busy
+        })?;
         let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Busy)?;
         Ok(Turn { _running: running, _waiting: waiting })
+    }
+
+    /// How busy it is.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        let running = self.concurrency.saturating_sub(self.running.available_permits());
+        let held = self.places.saturating_sub(self.waiting.available_permits());
+        Load { running, waiting: held.saturating_sub(running), refused: self.refused.load(Ordering::Relaxed) }
     }
 
     /// Checks `password` against `hash`. Without one a decoy is checked, so that the time tells nothing.

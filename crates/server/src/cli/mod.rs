@@ -211,6 +211,12 @@ fn loaded(arguments: &Arguments) -> Result<Loaded, Failure> {
 async fn serve(start: Start, json: bool) -> Result<ExitCode, Failure> {
     // Asked for before anything starts: a signal that comes in between is not lost.
     let stop = stop_signal()?;
+    // A reload (SIGHUP) where there is nothing to read again must not end us, as it would if nobody listened. On a terminal it
+    // says that the terminal has gone, and does end us.
+    let _reload = match io::stdin().is_terminal() {
+        true => None,
+        false => Some(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?),
+    };
     let directory = start.directory.display().to_string();
     let running = Running::start(start).await?;
     let (scheme, address, issuer) = (running.scheme, running.address, running.issuer.clone());

@@ -49,6 +49,11 @@ impl Config {
             "server.issuer",
             "http is for trying it out: the cookie is not Secure, and only this machine can sign in",
         );
+        doubt(
+            self.metrics.listen.as_deref().is_some_and(|listen| !is_loopback(listen)),
+            "metrics.listen",
+            "anybody on that network can read the metrics: let only your monitoring system reach it",
+        );
         let tokens = self.tokens.access_lifetime.seconds();
         doubt(
             tokens > Seconds::HOUR,

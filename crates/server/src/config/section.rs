@@ -104,7 +104,7 @@ sections! {
         connections: u32 = 16 * 1024;
     }
 
-    /// How long the timeline is kept.
+    /// How long the timeline is kept, and where else it goes.
     events: Events {
         /// Everything, and sessions after their end.
         keep: Duration = Duration(Seconds::days(90));
@@ -112,6 +112,14 @@ sections! {
         keep_rotations: Duration = Duration(Seconds::DAY);
         /// So many renewals of a session stay longer than that.
         last_rotations: u32 = 10;
+        /// Each event as one line of JSON, besides: `"stdout"`, or a file, which is opened anew at SIGHUP.
+        stream: Option<PathBuf> = None => "none";
+    }
+
+    /// What a monitoring system reads.
+    metrics: Metrics {
+        /// Address and port of a listener of its own for `GET /metrics`, as `"127.0.0.1:9464"`. Plain HTTP, open to whoever reaches it.
+        listen: Option<String> = None => "none";
     }
 
     /// What is written to standard error.

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::{Command, Refused, Reply, execute};
-use crate::keeper::Keeper;
+use crate::{http::breathe, keeper::Keeper};
 
 const NAME: &str = "control.sock";
 /// The largest command: an import.
@@ -58,6 +58,7 @@ impl ControlSocket {
     pub(crate) async fn serve(&self, engine: Arc<Engine>, keeper: Arc<Keeper>) {
         loop {
             let Ok((stream, _)) = self.listener.accept().await else {
+                breathe().await;
                 continue;
             };
             let (engine, keeper) = (Arc::clone(&engine), Arc::clone(&keeper));

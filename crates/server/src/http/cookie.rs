@@ -29,6 +29,11 @@ impl CookieRules {
         Self { name: if secure { "__Host-Http-regrant" } else { "regrant-dev" }, secure, same_site }
     }
 
+    /// What it is called.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// The refresh token in the request's cookie. Of several cookies of the name, the first: browsers send the most specific
     /// one first, and the prefix leaves room for one only.
     pub(super) fn find<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {

@@ -1,6 +1,6 @@
 //! Connections: how many, how slow, how large their headers, encrypted or not, and how they end.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, extract::ConnectInfo};
 use hyper::server::conn::http1;
@@ -23,6 +23,8 @@ const HEADER_PATIENCE: Duration = Duration::from_secs(15);
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 /// All headers of a request, in bytes.
 const LARGEST_HEADERS: usize = 16 * 1024;
+/// How long nobody is accepted after that could not be done.
+const BREATH: Duration = Duration::from_millis(75);
 /// How long requests that are under way may take when the server stops.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
 
@@ -45,6 +47,7 @@ pub(crate) async fn serve(
     let under_way = GracefulShutdown::new();
     let (stopping, not_stopping) = watch::channel(());
     tokio::pin!(stop);
+    let mut failing = false;
     loop {
         let accepted = async {
             let place = Arc::clone(&places).acquire_owned().await;
@@ -53,11 +56,17 @@ pub(crate) async fn serve(
         let (stream, peer, place) = tokio::select! {
             () = &mut stop => break,
             (accepted, place) = accepted => match (accepted, place) {
-                (Ok((stream, peer)), Ok(place)) => (stream, peer, place),
+                (Ok((stream, peer)), Ok(place)) => {
+                    failing = false;
+                    (stream, peer, place)
+                }
+                // This one went away before it was accepted; the next one is none the worse for it.
+                (Err(error), _) if error.kind() == ErrorKind::ConnectionAborted => continue,
                 (Err(error), _) => {
-                    // Out of descriptors, mostly: whoever has one gives it back sooner or later.
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::task::yield_now().await;
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(%error, "connections cannot be accepted; trying again until they can");
+                    }
+                    breathe().await;
                     continue;
                 }
                 (_, Err(_)) => break,
@@ -88,6 +97,13 @@ pub(crate) async fn serve(
     if tokio::time::timeout(LAST_REQUESTS, under_way.shutdown()).await.is_err() {
         tracing::warn!("some requests did not finish in {} seconds", LAST_REQUESTS.as_secs());
     }
+}
+
+/// Out of descriptors, mostly: whoever has one gives it back sooner or later, and nothing tells us when. Asking without a
+/// pause would take a processor from those who could.
+#[allow(clippy::disallowed_methods, reason = "there is no event to wait for, and no test waits here")]
+pub(crate) async fn breathe() {
+    tokio::time::sleep(BREATH).await;
 }
 
 struct Connection {

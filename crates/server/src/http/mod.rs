@@ -6,9 +6,12 @@
 mod body;
 mod caller;
 mod cookie;
+mod cors;
 mod forwarded;
 mod health;
 mod listener;
+mod observe;
+mod openapi;
 mod password;
 mod protocol_error;
 mod same_origin;
@@ -22,19 +25,21 @@ use std::sync::Arc;
 
 use axum::{
     Router,
+    body::Bytes,
     extract::DefaultBodyLimit,
     http::{HeaderValue, Request, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use regrant_engine::Engine;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::{cookie::CookieRules, forwarded::Proxies, protocol_error::ApiError, same_origin::Origins};
 use crate::config::Config;
 
 pub(crate) use cookie::is_loopback;
-pub(crate) use listener::{Limits, serve};
+pub(crate) use listener::{Limits, breathe, serve};
+pub(crate) use observe::observed;
 
 /// What handlers share.
 pub(crate) struct App {
@@ -42,6 +47,7 @@ pub(crate) struct App {
     cookies: CookieRules,
     origins: Origins,
     proxies: Proxies,
+    document: Bytes,
 }
 
 type Shared = Arc<App>;
@@ -50,8 +56,10 @@ impl App {
     /// For the engine's issuer.
     pub(crate) fn new(engine: Arc<Engine>, config: &Config) -> Arc<Self> {
         let issuer = engine.settings.issuer.clone();
+        let cookies = CookieRules::new(&issuer, config.session.same_site);
         Arc::new(Self {
-            cookies: CookieRules::new(&issuer, config.session.same_site),
+            document: openapi::document(&routes().into_openapi(), &issuer, cookies.name()),
+            cookies,
             origins: Origins::new(&issuer, &config.server.allowed_origins),
             proxies: Proxies::new(&config.server.trusted_proxies),
             engine,
@@ -61,31 +69,34 @@ impl App {
 
 /// Every route, and those of `more`, which keep their own security headers where they set some.
 pub(crate) fn router(app: Shared, more: Router) -> Router {
-    Router::new()
-        .route("/session", post(session::create).get(session::show).delete(session::end))
-        .route("/session/refresh", post(session::refresh))
-        .route("/sessions", get(sessions::list).delete(sessions::end_others))
-        .route("/sessions/{id}", axum::routing::delete(sessions::end_one))
-        .route("/password", post(password::change))
-        .route("/auth/verify", get(verify::verify))
-        .route("/.well-known/jwks.json", get(well_known::jwks))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
+    Router::from(routes())
         .merge(more.with_state(()))
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(body::LARGEST))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), cors::tell))
         .layer(middleware::from_fn(protect))
         .with_state(app)
 }
 
-/// Headers that every reply carries, and the line of the log.
+/// The API: its routes, and what `openapi.rs` makes a document of. Methods and paths stand at the handlers.
+fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(session::create, session::show, session::end))
+        .routes(routes!(session::refresh))
+        .routes(routes!(sessions::list, sessions::end_others))
+        .routes(routes!(sessions::end_one))
+        .routes(routes!(password::change))
+        .routes(routes!(verify::verify))
+        .routes(routes!(well_known::jwks))
+        .routes(routes!(openapi::show))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+}
+
+/// Headers that every reply carries.
 async fn protect(request: Request<axum::body::Body>, next: Next) -> Response {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = next.run(request).await.into_response();
-    let status = response.status().as_u16();
-    // The path only: a query may hold what somebody should not have put there.
-    tracing::debug!(%method, path, status, "answered");
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     for (name, value) in [

@@ -7,6 +7,7 @@ use regrant_engine::{
     user::PasswordRefused,
 };
 use serde::Deserialize;
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::{
@@ -16,15 +17,28 @@ use super::{
     session,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ChangeBody {
+    #[schema(value_type = String, format = Password, example = "the pass phrase until now")]
     current_password: Zeroizing<String>,
+    #[schema(value_type = String, format = Password, example = "the pass phrase from now on")]
     new_password: Zeroizing<String>,
+    #[schema(value_type = Option<String>, format = Password)]
     refresh_token: Option<Zeroizing<String>>,
 }
 
 /// `POST /password`
+#[utoipa::path(
+    post,
+    path = "/password",
+    operation_id = "change_password",
+    tag = "session",
+    summary = "Change the password; every other session of the user ends",
+    request_body = ChangeBody,
+    security(("cookie" = []), ()),
+    responses((status = 200, description = "Changed.", body = session::TokenReply<'_>, headers(("Set-Cookie" = String, description = "The refresh token, if it travels in the cookie."))))
+)]
 pub(super) async fn change(
     State(app): State<Shared>,
     peer: Peer,

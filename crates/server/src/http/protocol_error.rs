@@ -63,7 +63,7 @@ pub(super) enum ApiError {
 }
 
 #[derive(Serialize)]
-struct Problem {
+pub(super) struct Problem {
     r#type: String,
     title: &'static str,
     status: u16,
@@ -92,10 +92,23 @@ impl From<Refreshed> for ApiError {
 }
 
 /// Status, code, title, detail, reason, and the seconds after which to come back.
-struct Told(StatusCode, &'static str, &'static str, String, Option<WireReason>, Option<u32>);
+pub(super) struct Told(
+    pub(super) StatusCode,
+    pub(super) &'static str,
+    pub(super) &'static str,
+    pub(super) String,
+    pub(super) Option<WireReason>,
+    pub(super) Option<u32>,
+);
 
 impl ApiError {
-    fn told(&self) -> Told {
+    /// As the body says it.
+    pub(super) fn problem(&self) -> Problem {
+        let Told(status, code, title, detail, reason, _) = self.told();
+        Problem { r#type: format!("urn:regrant:problem:{code}"), title, status: status.as_u16(), detail, code, reason }
+    }
+
+    pub(super) fn told(&self) -> Told {
         let told = |status, code, title, detail: &str| Told(status, code, title, detail.to_owned(), None, None);
         match self {
             Self::InvalidRequest(what) => {
@@ -272,10 +285,8 @@ impl IntoResponse for ApiError {
         if let Self::Broken(broken) = &self {
             tracing::error!(%broken, "answered 503");
         }
-        let Told(status, code, title, detail, reason, retry_after) = self.told();
-        let r#type = format!("urn:regrant:problem:{code}");
-        let problem = Problem { r#type, title, status: status.as_u16(), detail, code, reason };
-        let mut response = (status, Json(problem)).into_response();
+        let Told(status, .., retry_after) = self.told();
+        let mut response = (status, Json(self.problem())).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = retry_after {

@@ -3,7 +3,7 @@
 //! `Sec-Fetch-Site` (Fetch Metadata) and `Origin` (RFC 6454 §7) are set by browsers and out of a page's reach. Both absent
 //! means no browser, and so no cookie that a page could have made it send.
 
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::{cookie::is_loopback, protocol_error::ApiError};
 
@@ -25,11 +25,21 @@ impl Origins {
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
         let origin = text(&header::ORIGIN);
-        let listed = origin.is_some_and(|origin| self.listed.iter().any(|known| known == origin));
+        let listed = self.listed(headers).is_some();
         let own_origin = origin.is_none_or(|origin| origin == self.own || self.is_development_host(origin, headers));
         // "none" is the user's own doing: an address typed in, a bookmark.
         let own_site = text(&SEC_FETCH_SITE).is_none_or(|site| site == "same-origin" || site == "none");
         if listed || (own_origin && own_site) { Ok(()) } else { Err(ApiError::CrossOrigin) }
+    }
+
+    /// Whether there is any besides our own.
+    pub(super) fn lists_any(&self) -> bool {
+        !self.listed.is_empty()
+    }
+
+    /// The `Origin` of a call, if it is listed.
+    pub(super) fn listed<'h>(&self, headers: &'h HeaderMap) -> Option<&'h HeaderValue> {
+        headers.get(header::ORIGIN).filter(|origin| self.listed.iter().any(|known| known.as_bytes() == origin.as_bytes()))
     }
 
     /// In development the same server is `localhost` and `127.0.0.1`, whichever the developer typed: the page's own host is
@@ -47,7 +57,9 @@ mod tests {
     use super::Origins;
 
     /// Name, issuer, headers, whether they pass.
-    const CASES: &[(&str, &str, &[(&str, &str)], bool)] = &[
+    type Case = (&'static str, &'static str, &'static [(&'static str, &'static str)], bool);
+
+    const CASES: &[Case] = &[
         ("no browser", "https://id.example", &[], true),
         (
             "own page",

@@ -17,7 +17,8 @@ use regrant_engine::{
     time::{AbsoluteDeadline, Time},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::{
@@ -32,20 +33,25 @@ const LONGEST_DEVICE: usize = 100;
 /// The longest audience, in bytes.
 const LONGEST_AUDIENCE: usize = 512;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SignInBody {
+    #[schema(example = "ada@example.com")]
     identifier: String,
+    #[schema(value_type = String, format = Password, example = "a pass phrase of yours")]
     password: Zeroizing<String>,
     #[serde(default)]
     delivery: Delivery,
     persist: Option<bool>,
+    #[schema(min_length = 1, max_length = 100, example = "Ada's telephone")]
     device: Option<String>,
+    #[schema(min_length = 1, max_length = 512)]
     audience: Option<String>,
+    #[schema(example = "openid")]
     scope: Option<String>,
 }
 
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Default)]
 #[serde(rename_all = "lowercase")]
 enum Delivery {
     #[default]
@@ -53,11 +59,13 @@ enum Delivery {
     Body,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RefreshBody {
+    #[schema(value_type = Option<String>, format = Password)]
     refresh_token: Option<Zeroizing<String>>,
     #[serde(default = "yes")]
+    #[schema(default = true)]
     rotate: bool,
 }
 
@@ -66,27 +74,57 @@ fn yes() -> bool {
 }
 
 /// The reply to a sign-in and to a refresh.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct TokenReply<'a> {
     access_token: &'a str,
+    #[schema(pattern = "^Bearer$")]
     token_type: &'static str,
     expires_in: u32,
     refresh_in: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = Password)]
     refresh_token: Option<&'a str>,
     session: SessionReply,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct SessionReply {
+    #[schema(required)]
     id: Option<String>,
     user_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = DateTime, required = false)]
     idle_expires_at: Option<Time>,
+    #[schema(value_type = Option<String>, format = DateTime, required)]
     absolute_expires_at: Option<Time>,
 }
 
+/// The reply to "who am I".
+#[derive(Serialize, ToSchema)]
+struct WhoReply {
+    session: View,
+    user: UserReply,
+}
+
+#[derive(Serialize, ToSchema)]
+struct UserReply {
+    id: String,
+    identifiers: Vec<String>,
+    roles: Vec<String>,
+    #[schema(value_type = Object)]
+    claims: Map<String, Value>,
+}
+
 /// `POST /session`
+#[utoipa::path(
+    post,
+    path = "/session",
+    operation_id = "sign_in",
+    tag = "session",
+    summary = "Sign in",
+    request_body = SignInBody,
+    responses((status = 200, description = "Signed in.", body = TokenReply<'_>, headers(("Set-Cookie" = String, description = "The refresh token, if it travels in the cookie."))))
+)]
 pub(super) async fn create(
     State(app): State<Shared>,
     peer: Peer,
@@ -153,6 +191,16 @@ fn check_texts(asked: &SignInBody) -> Result<(), ApiError> {
 }
 
 /// `POST /session/refresh`
+#[utoipa::path(
+    post,
+    path = "/session/refresh",
+    operation_id = "renew",
+    tag = "session",
+    summary = "Renew the tokens, or (`rotate: false`) read without renewing",
+    request_body = RefreshBody,
+    security(("cookie" = []), ()),
+    responses((status = 200, description = "Renewed.", body = TokenReply<'_>, headers(("Set-Cookie" = String, description = "The refresh token, if it travels in the cookie."))))
+)]
 pub(super) async fn refresh(
     State(app): State<Shared>,
     peer: Peer,
@@ -171,23 +219,44 @@ pub(super) async fn refresh(
 }
 
 /// `GET /session`
+#[utoipa::path(
+    get,
+    path = "/session",
+    operation_id = "who_am_i",
+    tag = "session",
+    summary = "Who am I",
+    security(("cookie" = []), ("bearer" = [])),
+    responses((status = 200, description = "The session and its user.", body = WhoReply))
+)]
 pub(super) async fn show(State(app): State<Shared>, peer: Peer, headers: HeaderMap) -> Result<Response, ApiError> {
     let caller = authenticate(&app, peer, &headers).await?;
     let user = app.engine.store.user(UserSelector::Id(caller.user)).await?.ok_or(ApiError::Over(WireReason::Ended))?;
-    let identifiers: Vec<&str> = user.identifiers.iter().map(|known| known.shown.as_str()).collect();
-    let document = json!({
-        "session": View::of(caller.session, true),
-        "user": {
-            "id": user.id,
-            "identifiers": identifiers,
-            "roles": user.roles,
-            "claims": Map::<String, Value>::from_iter(user.claims.clone()),
+    let document = WhoReply {
+        session: View::of(caller.session, true),
+        user: UserReply {
+            id: user.id.to_string(),
+            identifiers: user.identifiers.iter().map(|known| known.shown.clone()).collect(),
+            roles: user.roles.clone(),
+            claims: Map::from_iter(user.claims.clone()),
         },
-    });
+    };
     Ok(Json(document).into_response())
 }
 
 /// `DELETE /session`
+#[utoipa::path(
+    delete,
+    path = "/session",
+    operation_id = "sign_out",
+    tag = "session",
+    summary = "Sign out",
+    security(("cookie" = []), ("bearer" = [])),
+    responses((
+        status = 204,
+        description = "Signed out.",
+        headers(("Set-Cookie" = String, description = "Clears the cookie, if the call brought it."))
+    ))
+)]
 pub(super) async fn end(State(app): State<Shared>, peer: Peer, headers: HeaderMap) -> Result<Response, ApiError> {
     if let Some(token) = bearer(&headers) {
         let (user, id) = check_bearer(&app, token)?;

@@ -13,6 +13,7 @@ use regrant_engine::{
     time::{AbsoluteDeadline, Time},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     Shared,
@@ -21,17 +22,23 @@ use super::{
 };
 
 /// A session as its user sees it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Session)]
 pub(super) struct View {
     id: String,
     current: bool,
     user_id: String,
+    #[schema(required)]
     device: Option<String>,
     user_agent: String,
     network: String,
+    #[schema(value_type = String, format = DateTime)]
     created_at: Time,
+    #[schema(value_type = String, format = DateTime)]
     last_used_at: Time,
+    #[schema(value_type = String, format = DateTime)]
     idle_expires_at: Time,
+    #[schema(value_type = Option<String>, format = DateTime, required)]
     absolute_expires_at: Option<Time>,
 }
 
@@ -55,6 +62,15 @@ impl View {
 }
 
 /// `GET /sessions`
+#[utoipa::path(
+    get,
+    path = "/sessions",
+    operation_id = "my_sessions",
+    tag = "sessions",
+    summary = "My live sessions, newest first",
+    security(("cookie" = []), ("bearer" = [])),
+    responses((status = 200, description = "At most 1,000; `current` marks the caller's.", body = Vec<View>))
+)]
 pub(super) async fn list(
     State(app): State<Shared>,
     peer: Peer,
@@ -71,6 +87,16 @@ pub(super) async fn list(
 }
 
 /// `DELETE /sessions?except=current`
+#[utoipa::path(
+    delete,
+    path = "/sessions",
+    operation_id = "end_other_sessions",
+    tag = "sessions",
+    summary = "End all my sessions but this one",
+    params(("except" = String, Query, pattern = "^current$", example = "current", description = "`current`")),
+    security(("cookie" = []), ("bearer" = [])),
+    responses((status = 204, description = "Ended."))
+)]
 pub(super) async fn end_others(
     State(app): State<Shared>,
     peer: Peer,
@@ -90,6 +116,16 @@ pub(super) async fn end_others(
 }
 
 /// `DELETE /sessions/{id}`
+#[utoipa::path(
+    delete,
+    path = "/sessions/{id}",
+    operation_id = "end_session",
+    tag = "sessions",
+    summary = "End one of my sessions",
+    params(("id" = String, Path, pattern = "^ses_[0-9a-f]{32}$", description = "As `GET /sessions` tells it.")),
+    security(("cookie" = []), ("bearer" = [])),
+    responses((status = 204, description = "Ended."))
+)]
 pub(super) async fn end_one(
     State(app): State<Shared>,
     peer: Peer,

@@ -28,6 +28,26 @@ const EMAIL: HeaderName = HeaderName::from_static("remote-email");
 const GROUPS: HeaderName = HeaderName::from_static("remote-groups");
 const SESSION: HeaderName = HeaderName::from_static("remote-session");
 
+/// `GET /auth/verify`
+#[utoipa::path(
+    get,
+    path = "/auth/verify",
+    operation_id = "verify",
+    tag = "proxies",
+    summary = "Who calls, for a proxy",
+    security(("cookie" = []), ("bearer" = [])),
+    responses((
+        status = 200,
+        description = "Signed in.",
+        headers(
+            ("Remote-User" = String, description = "The user's id."),
+            ("Remote-Email" = String, description = "The first identifier, if it is an e-mail address."),
+            ("Remote-Groups" = String, description = "Roles, with commas."),
+            ("Remote-Session" = String, description = "The session's id."),
+            ("Set-Cookie" = String, description = "The successor, once the token is older than an access token's lifetime."),
+        )
+    ))
+)]
 pub(super) async fn verify(State(app): State<Shared>, peer: Peer, headers: HeaderMap) -> Result<Response, ApiError> {
     if let Some(token) = bearer(&headers) {
         let (user, session) = check_bearer(&app, token)?;

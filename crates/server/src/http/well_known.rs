@@ -5,10 +5,26 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
+use serde_json::{Map, Value};
 
 use super::Shared;
 
+/// How the document describes it; the engine keeps it written out.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "it is described, never made")]
+struct KeySet {
+    keys: Vec<Map<String, Value>>,
+}
+
 /// `GET /.well-known/jwks.json` (RFC 7517 §5). Any page may read it: it is public, and no cookie has a part in it.
+#[utoipa::path(
+    get,
+    path = "/.well-known/jwks.json",
+    operation_id = "jwks",
+    tag = "keys",
+    summary = "The public keys (RFC 7517)",
+    responses((status = 200, description = "A key set.", content_type = "application/jwk-set+json", body = KeySet))
+)]
 pub(super) async fn jwks(State(app): State<Shared>) -> Response {
     // A new key signs only after twice this time (`engine/src/keyring/lifecycle.rs`).
     let max_age = format!("public, max-age={}", app.engine.settings.keys.jwks_max_age.0);

@@ -488,3 +488,12 @@ fn a_log_that_nobody_reads_stops_nobody() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn a_reload_with_nothing_to_read_again_ends_nobody() {
+    let mut server = Home::with_user().serve();
+    server.signal("HUP");
+    server.client().sign_in();
+    assert!(server.is_running());
+    assert_eq!(server.stop().code(), Some(0));
+}

@@ -11,6 +11,8 @@
 
 mod clock;
 mod command_line;
+mod cors;
+mod descriptors;
 mod durability;
 mod faults;
 mod garbage;

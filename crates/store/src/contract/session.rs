@@ -230,6 +230,7 @@ pub(super) async fn an_expired_session_is_not_alive_and_cannot_be_ended(world: W
     let ada = world.user("ada").await;
     let signed = world.sign_in("ada").await;
     assert_eq!(world.store().has_live_sessions(world.engine().now()).await, Ok(true));
+    assert_eq!(world.store().count_sessions().await, Ok(1));
     world.pass(Seconds::days(7));
     let engine = world.engine();
     assert_eq!(session::devices(&engine, ada).await, Ok(vec![]));

@@ -20,7 +20,7 @@ use regrant_engine::{
     keyring::{self, Vault},
     login::{Credentials, SignIn, sign_in},
     mint::Mint,
-    ports::{Broken, Clock, Random, Store, TimelineOf, UsersAdded},
+    ports::{Broken, Clock, Random, Store, TimelineOf, Unobserved, UsersAdded},
     reason::{Reason, WireReason},
     refresh::{GrantKind, Intent, Refreshed, Refusal, Tokens, Use, refresh},
     session::SessionRecord,
@@ -142,6 +142,7 @@ impl World {
             hasher: Hasher::new(CHEAP, 8, 1000, Arc::clone(&random)).unwrap(),
             settings: self.settings.clone(),
             random,
+            observer: Arc::new(Unobserved),
         })
     }
 

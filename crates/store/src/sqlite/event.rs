@@ -1,5 +1,7 @@
 //! The timeline.
 
+use std::cell::RefCell;
+
 use regrant_engine::{
     event::{Event, Origin},
     id::{ClientId, EventId, GrantRef, SessionId, UserId},
@@ -29,7 +31,33 @@ pub(super) fn insert(db: &Connection, event: &Event) -> Result<(), Fault> {
         event.context.as_ref().map(|context| context.user_agent.as_str()),
         data,
     ])?;
+    tell(event);
     Ok(())
+}
+
+thread_local! {
+    /// What the transaction under way has written to the timeline, in order; `None` where nobody wants to know. It belongs to the
+    /// writer's thread as the connection does, and stands beside it so that no job has to carry it.
+    static TOLD: RefCell<Option<Vec<Event>>> = const { RefCell::new(None) };
+}
+
+/// From now on, what this thread writes to the timeline is kept for [`take_told`].
+pub(super) fn keep_told() {
+    TOLD.with_borrow_mut(|told| *told = Some(Vec::new()));
+}
+
+/// Notes that the transaction under way has written `event`.
+fn tell(event: &Event) {
+    TOLD.with_borrow_mut(|told| {
+        if let Some(told) = told {
+            told.push(event.clone());
+        }
+    });
+}
+
+/// What was told since this was last asked: once after each transaction, whatever became of it.
+pub(super) fn take_told() -> Vec<Event> {
+    TOLD.with_borrow_mut(|told| told.as_mut().map(std::mem::take).unwrap_or_default())
 }
 
 const SELECT: &str = "SELECT id, at, kind, actor, user_id, session_id, grant_id, client_id, reason, network, user_agent, \

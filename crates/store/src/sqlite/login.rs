@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     event,
     fault::Fault,
-    refresh::{self, ROLES, words},
+    refresh::{self, ROLES, roles},
     row::Columns,
     session,
 };
@@ -35,7 +35,7 @@ pub(super) fn account(db: &Connection, identifier: &Identifier) -> Result<Option
         active: columns.take()?,
         epoch: Epoch(columns.take()?),
         password: columns.take()?,
-        roles: words(columns.take()?),
+        roles: roles(columns.take()?),
     }))
 }
 

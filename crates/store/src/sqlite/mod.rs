@@ -57,6 +57,16 @@ const READERS: usize = 2;
 /// What is done when the disk fails to keep what it was given. It does not return to the store's work: it ends the process.
 pub type OnLostDisk = Box<dyn Fn(&str) + Send + Sync>;
 
+/// Hears of the writer's work, on the writer's thread: whoever listens must not wait.
+pub trait Listener: Send + Sync {
+    /// Whether [`committed`](Self::committed) is to be given events. Asked once, when the store is opened.
+    fn wants_events(&self) -> bool;
+    /// A transaction begins. If it fails, this is the last that is heard of it.
+    fn begins(&self);
+    /// It is on disk: so many jobs, and what they wrote to the timeline, in order.
+    fn committed(&self, jobs: usize, events: Vec<Event>);
+}
+
 /// The embedded store.
 pub struct SqliteStore {
     // Dropped in this order: whoever closes last writes the WAL back, and a reader may not.
@@ -77,10 +87,23 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`] says what is wrong with the file and how to mend it.
     pub fn open(file: &Path, random: Arc<dyn Random>, on_lost_disk: OnLostDisk) -> Result<Self, OpenError> {
+        Self::open_heard(file, random, on_lost_disk, None)
+    }
+
+    /// The same, with somebody who listens.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub fn open_heard(
+        file: &Path,
+        random: Arc<dyn Random>,
+        on_lost_disk: OnLostDisk,
+        listener: Option<Arc<dyn Listener>>,
+    ) -> Result<Self, OpenError> {
         let writer = file::open_for_writing(file)?;
         let readers = (0..READERS).map(|_| file::open_for_reading(file)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
-            writer: Workers::writer(writer, QUEUE, on_lost_disk),
+            writer: Workers::writer(writer, QUEUE, on_lost_disk, listener),
             readers: Workers::readers(readers, QUEUE),
             random,
         })
@@ -90,6 +113,11 @@ impl SqliteStore {
     /// full store sooner than people could sign in.
     pub fn seed(&self, sessions: Vec<(Session, Grant)>) -> Answer<'_, ()> {
         self.write(move |db| sessions.iter().try_for_each(|(session, grant)| session::insert(db, session, grant)))
+    }
+
+    /// How many jobs wait for the writer, and for the readers.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.writer.waiting(), self.readers.waiting())
     }
 
     /// Runs `job` in the next group commit.
@@ -275,6 +303,10 @@ impl Store for SqliteStore {
 
     fn end_sessions_of_all(&self, end: End, after: Option<SessionId>, limit: u32) -> Answer<'_, Option<SessionId>> {
         self.write_with(move |db, random| session::end_next(db, random, end, after, limit))
+    }
+
+    fn count_sessions(&self) -> Answer<'_, u64> {
+        self.read(session::count)
     }
 
     fn has_live_sessions(&self, now: Time) -> Answer<'_, bool> {

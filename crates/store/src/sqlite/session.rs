@@ -47,7 +47,7 @@ pub(super) fn open(db: &Connection, random: &dyn Random, new: &NewSession) -> Re
     for FailureKey(key) in &new.forgive {
         db.prepare_cached("DELETE FROM failures WHERE key = ?")?.execute(params![key])?;
     }
-    let roles = refresh::words(roles);
+    let roles = refresh::roles(roles);
     let facts = Facts { auth_time: session.auth_time, amr: session.amr.clone(), roles, identifier, attributes };
     Ok(Opened::Opened { facts })
 }
@@ -151,6 +151,13 @@ pub(super) fn list(db: &Connection, filter: SessionFilter) -> Result<Vec<Session
         records.push(record(row)?);
     }
     Ok(records)
+}
+
+pub(super) fn count(db: &Connection) -> Result<u64, Fault> {
+    let live: i64 = db
+        .prepare_cached("SELECT count(*) FROM sessions WHERE ended_at IS NULL")?
+        .query_row([], |row| row.get(0))?;
+    Ok(live.unsigned_abs())
 }
 
 pub(super) fn any_alive(db: &Connection, now: Time) -> Result<bool, Fault> {

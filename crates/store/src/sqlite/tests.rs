@@ -19,9 +19,10 @@ use std::{
 };
 
 use regrant_engine::{
+    event::{Actor, Event, EventKind},
     ports::{Broken, SessionFilter, Store, TimelineOf, UserSelector},
     reason::Reason,
-    time::Seconds,
+    time::{Seconds, Time},
 };
 use rusqlite::{
     Connection, params,
@@ -30,7 +31,7 @@ use rusqlite::{
 use tempfile::TempDir;
 
 use super::{
-    OpenError, READERS, SqliteStore,
+    Listener, OpenError, READERS, SqliteStore, event,
     fault::Fault,
     file,
     worker::{Job, Workers},
@@ -79,7 +80,7 @@ impl Place for Directory {
         let readers = (0..READERS).map(|_| noted(file::open_for_reading(&self.file()).unwrap()));
         Arc::new(SqliteStore {
             readers: Workers::readers(readers.collect(), 100),
-            writer: Workers::writer(writer, 100, Box::new(lost)),
+            writer: Workers::writer(writer, 100, Box::new(lost), None),
             random: Arc::new(RealRandom),
         })
     }
@@ -220,7 +221,7 @@ fn scratch(queue: usize) -> (TempDir, Workers) {
          PRAGMA foreign_keys = ON;",
     )
     .unwrap();
-    (directory, Workers::writer(db, queue, Box::new(lost)))
+    (directory, Workers::writer(db, queue, Box::new(lost), None))
 }
 
 fn keep(n: i64, parent: Option<i64>) -> impl FnMut(&Connection) -> Result<i64, Fault> + Send + 'static {
@@ -293,6 +294,54 @@ async fn nobody_is_answered_before_the_commit() {
     assert_eq!(last.await.unwrap(), Ok(3));
     drop(writer);
     assert_eq!(kept(&directory), [1, 3]);
+}
+
+/// Keeps what the writer tells.
+#[derive(Default)]
+struct Heard(Mutex<Vec<(usize, Vec<Event>)>>);
+
+impl Listener for Heard {
+    fn wants_events(&self) -> bool {
+        true
+    }
+
+    fn begins(&self) {}
+
+    fn committed(&self, jobs: usize, events: Vec<Event>) {
+        self.0.lock().unwrap().push((jobs, events));
+    }
+}
+
+/// The failing job runs between the others, in their transaction first and alone then: both times it wrote an event.
+#[tokio::test]
+async fn events_that_were_rolled_back_are_not_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = file::open_for_writing(&directory.path().join("scratch.db")).unwrap();
+    let heard = Arc::<Heard>::default();
+    let listener: Arc<dyn Listener> = Arc::<Heard>::clone(&heard);
+    let writer = Workers::writer(db, 100, Box::new(lost), Some(listener));
+    let told = |at: i64, fails: bool| {
+        let told = Event::new(EventKind::KeyCreated, Time::from_millis(at), Actor::System, &RealRandom);
+        Job::new(move |db: &Connection| {
+            event::insert(db, &told)?;
+            if fails { Err(Fault::damaged("it thought again")) } else { Ok(()) }
+        })
+    };
+    let (let_go, held) = hold(&writer);
+    let jobs = [(1, false), (2, true), (3, false)].map(|(at, fails)| writer.submit(told(at, fails)).unwrap());
+    assert_eq!(writer.waiting(), 3);
+    let_go.send(()).unwrap();
+    held.await.unwrap().unwrap();
+    let [first, failing, last] = jobs;
+    assert_eq!(first.await.unwrap(), Ok(()));
+    assert!(failing.await.unwrap().is_err());
+    assert_eq!(last.await.unwrap(), Ok(()));
+    assert_eq!(writer.waiting(), 0);
+    // Told before the answer is given, so nothing has to be waited for.
+    let heard = heard.0.lock().unwrap();
+    let times: Vec<i64> = heard.iter().flat_map(|(_, events)| events).map(|event| event.at.millis()).collect();
+    assert_eq!(times, [1, 3]);
+    assert_eq!(heard.iter().map(|(jobs, _)| *jobs).collect::<Vec<_>>(), [1, 1, 1], "the group failed and is not counted");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     event,
     fault::Fault,
-    refresh::{ROLES, words},
+    refresh::{ROLES, roles},
     row::Columns,
     session,
 };
@@ -130,7 +130,7 @@ fn read(db: &Connection, condition: &str, id: &[u8; 16], limit: u32) -> Result<V
             epoch: Epoch(columns.take()?),
             identifiers: identifiers(db, id)?,
             claims: serde_json::from_str(&columns.take::<String>()?)?,
-            roles: words(columns.take()?),
+            roles: roles(columns.take()?),
             has_password: columns.take()?,
             created_at: columns.time()?,
         });

@@ -7,6 +7,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -17,7 +18,7 @@ use regrant_engine::ports::Broken;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{OnLostDisk, fault::Fault};
+use super::{Listener, OnLostDisk, event, fault::Fault};
 
 /// Jobs in one transaction at most: more would make the first wait without making the commit cheaper.
 const BATCH: usize = 256;
@@ -77,23 +78,39 @@ impl<T: Send, F: FnMut(&Connection) -> Result<T, Fault> + Send> Task for Job<T, 
 /// Threads that take jobs from one queue.
 pub(super) struct Workers {
     queue: Option<SyncSender<Box<dyn Task>>>,
+    /// How many jobs are queued.
+    waiting: Arc<AtomicUsize>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Workers {
-    pub(super) fn writer(db: Connection, queue: usize, on_lost_disk: OnLostDisk) -> Self {
+    pub(super) fn writer(
+        db: Connection,
+        queue: usize,
+        on_lost_disk: OnLostDisk,
+        listener: Option<Arc<dyn Listener>>,
+    ) -> Self {
         let (sender, receiver) = sync_channel(queue);
-        Self { queue: Some(sender), threads: vec![thread::spawn(move || write(&db, &receiver, &on_lost_disk))] }
+        let waiting = Arc::<AtomicUsize>::default();
+        let around = Around { on_lost_disk, listener, waiting: Arc::clone(&waiting) };
+        Self { queue: Some(sender), waiting, threads: vec![thread::spawn(move || write(&db, &receiver, &around))] }
     }
 
     pub(super) fn readers(connections: Vec<Connection>, queue: usize) -> Self {
         let (sender, receiver) = sync_channel(queue);
         let receiver = Arc::new(Mutex::new(receiver));
+        let waiting = Arc::<AtomicUsize>::default();
         let spawn = |db: Connection| {
-            let receiver = Arc::clone(&receiver);
-            thread::spawn(move || read(&db, &receiver))
+            let (receiver, waiting) = (Arc::clone(&receiver), Arc::clone(&waiting));
+            thread::spawn(move || read(&db, &receiver, &waiting))
         };
-        Self { queue: Some(sender), threads: connections.into_iter().map(spawn).collect() }
+        let threads = connections.into_iter().map(spawn).collect();
+        Self { queue: Some(sender), waiting, threads }
+    }
+
+    /// How many jobs are queued and not yet begun.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Queues a job.
@@ -105,9 +122,14 @@ impl Workers {
         let stopped = || Broken::Store("the store is stopping".to_owned());
         let promise = job.promise.take().ok_or_else(stopped)?;
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
-        queue.try_send(Box::new(job)).map_err(|error| match error {
-            TrySendError::Full(_) => Broken::Overloaded,
-            TrySendError::Disconnected(_) => stopped(),
+        // Counted before it is queued: else it could be taken, and counted off, first.
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        queue.try_send(Box::new(job)).map_err(|error| {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            match error {
+                TrySendError::Full(_) => Broken::Overloaded,
+                TrySendError::Disconnected(_) => stopped(),
+            }
         })?;
         Ok(promise)
     }
@@ -126,7 +148,18 @@ impl Drop for Workers {
     }
 }
 
-fn write(db: &Connection, queue: &Receiver<Box<dyn Task>>, on_lost_disk: &OnLostDisk) {
+/// Whom the writer tells of its work.
+struct Around {
+    on_lost_disk: OnLostDisk,
+    listener: Option<Arc<dyn Listener>>,
+    waiting: Arc<AtomicUsize>,
+}
+
+fn write(db: &Connection, queue: &Receiver<Box<dyn Task>>, around: &Around) {
+    let on_lost_disk = &around.on_lost_disk;
+    if around.listener.as_ref().is_some_and(|listener| listener.wants_events()) {
+        event::keep_told();
+    }
     let mut since_checkpoint = 0;
     let mut batch = Vec::with_capacity(BATCH);
     loop {
@@ -142,8 +175,9 @@ fn write(db: &Connection, queue: &Receiver<Box<dyn Task>>, on_lost_disk: &OnLost
             Err(RecvTimeoutError::Disconnected) => return,
         }
         batch.extend(queue.try_iter().take(BATCH - 1));
+        around.waiting.fetch_sub(batch.len(), Ordering::Relaxed);
         since_checkpoint += batch.len().max(LEAST_PER_COMMIT);
-        commit_all(db, &mut batch, on_lost_disk);
+        commit_all(db, &mut batch, around);
         batch.clear();
         if since_checkpoint >= CHECKPOINT_EVERY {
             checkpoint(db, on_lost_disk);
@@ -153,17 +187,26 @@ fn write(db: &Connection, queue: &Receiver<Box<dyn Task>>, on_lost_disk: &OnLost
 }
 
 /// Runs the jobs in one transaction, or each in its own if one fails, and answers them.
-fn commit_all(db: &Connection, batch: &mut [Box<dyn Task>], on_lost_disk: &OnLostDisk) {
-    match transaction(db, batch) {
+fn commit_all(db: &Connection, batch: &mut [Box<dyn Task>], around: &Around) {
+    if let Some(listener) = &around.listener {
+        listener.begins();
+    }
+    let done = transaction(db, batch);
+    // Taken whatever became of it: what was rolled back has not happened, and nobody is told of it.
+    let events = event::take_told();
+    if let (Ok(()), Some(listener)) = (&done, &around.listener) {
+        listener.committed(batch.len(), events);
+    }
+    match done {
         Ok(()) => batch.iter_mut().for_each(|job| job.answer(Ok(()))),
-        Err(fault) if fault.is_lost_disk() => on_lost_disk(&Broken::from(fault).to_string()),
+        Err(fault) if fault.is_lost_disk() => (around.on_lost_disk)(&Broken::from(fault).to_string()),
         Err(fault) => match batch {
             [job] => {
                 let broken = Broken::from(fault);
                 tracing::error!(%broken, "a transaction failed and was rolled back");
                 job.answer(Err(broken));
             }
-            batch => batch.chunks_mut(1).for_each(|alone| commit_all(db, alone, on_lost_disk)),
+            batch => batch.chunks_mut(1).for_each(|alone| commit_all(db, alone, around)),
         },
     }
 }
@@ -194,10 +237,11 @@ fn checkpoint(db: &Connection, on_lost_disk: &OnLostDisk) {
     }
 }
 
-fn read(db: &Connection, queue: &Mutex<Receiver<Box<dyn Task>>>) {
+fn read(db: &Connection, queue: &Mutex<Receiver<Box<dyn Task>>>, waiting: &AtomicUsize) {
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(mut job) = job else { return };
+        waiting.fetch_sub(1, Ordering::Relaxed);
         // One transaction, so that a job that reads twice reads the same.
         let done = db.execute_batch("BEGIN").map_err(Fault::from).and_then(|()| job.run(db));
         if let Err(error) = db.execute_batch("COMMIT") {

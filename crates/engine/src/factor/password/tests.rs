@@ -246,6 +246,7 @@ fn one_more_than_may_run_and_wait_is_sent_away_at_once() {
         assert_eq!(hasher.waiting.available_permits(), 0);
         assert!(matches!(hasher.turn().await, Err(Busy)));
         assert!(matches!(hasher.hash(PASSWORD).await, Err(Busy)));
+        assert_eq!(hasher.load(), Load { running: 2, waiting: 3, refused: 2 });
         assert!(waiting.iter().all(|task| !task.is_finished()));
 
         drop(running);
@@ -253,6 +254,7 @@ fn one_more_than_may_run_and_wait_is_sent_away_at_once() {
             assert_eq!(task.await.unwrap(), Ok(()));
         }
         assert!(hasher.turn().await.is_ok(), "every turn was given back");
+        assert_eq!(hasher.load(), Load { running: 0, waiting: 0, refused: 2 });
     });
 }
 

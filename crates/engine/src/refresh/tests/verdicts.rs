@@ -14,8 +14,8 @@ use crate::{
     mint::Mint,
     ports::{
         Answer, Clock, End, GrantsEnded, Identity, KeyMarked, NewSession, Opened, PasswordChange, PasswordChanged,
-        Retention, RingSwapped, RoleChanged, SessionFilter, Store, Swept, TimelineOf, UserChanged, UserSelector,
-        UsersAdded,
+        Retention, RingSwapped, RoleChanged, SessionFilter, Store, Swept, TimelineOf, Unobserved, UserChanged,
+        UserSelector, UsersAdded,
     },
     refresh_key::{KeyMark, RefreshKeyRecord},
     session::SessionRecord,
@@ -43,6 +43,7 @@ fn engine(loaded: Loaded, now: Time) -> Arc<Engine> {
         hasher: Hasher::new(cheap, 1, 1, random.clone()).unwrap(),
         settings: Settings::new(issuer),
         random,
+        observer: Arc::new(Unobserved),
     })
 }
 
@@ -129,6 +130,7 @@ never_asked! {
     fn identity() -> Identity;
     fn remember(Identity) -> ();
     fn end_sessions_of_all(End, Option<SessionId>, u32) -> Option<SessionId>;
+    fn count_sessions() -> u64;
     fn has_live_sessions(Time) -> bool;
     fn sweep(Time, Retention) -> Swept;
     fn ready() -> ();

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::{EMAIL, PASSWORD};
+use super::{EMAIL, PASSWORD, document};
 
 /// Somebody at an address with a program.
 #[derive(Clone)]
@@ -38,7 +38,7 @@ pub(crate) struct Answer {
 }
 
 /// A connection that is kept.
-pub(crate) struct Wire(BufReader<TcpStream>);
+pub(crate) struct Wire(pub(super) BufReader<TcpStream>);
 
 impl Client {
     pub(crate) fn new(server: SocketAddr, from: Ipv4Addr, user_agent: &'static str) -> Self {
@@ -192,11 +192,14 @@ impl Wire {
         let written = self.0.get_mut().write_all(&call.bytes());
         match self.answer() {
             Err(error) => Err(written.err().unwrap_or(error)),
-            read => read,
+            Ok(answer) => {
+                document::check(&call.head, &answer);
+                Ok(answer)
+            }
         }
     }
 
-    fn answer(&mut self) -> io::Result<Answer> {
+    pub(super) fn answer(&mut self) -> io::Result<Answer> {
         let status_line = self.line()?;
         let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok());
         let status = status.ok_or_else(|| io::Error::other(format!("no status: {status_line:?}")))?;

@@ -20,6 +20,7 @@ pub(crate) struct Home {
     root: Arc<TempDir>,
     data: PathBuf,
     environment: Vec<(String, String)>,
+    limits: String,
 }
 
 /// What a process said before it ended.
@@ -34,7 +35,7 @@ impl Home {
     pub(crate) fn new() -> Self {
         let root = tempfile::Builder::new().prefix("regrant-e2e-").tempdir().expect("a temporary directory");
         let data = root.path().join("data");
-        let mut home = Self { root: Arc::new(root), data, environment: Vec::new() };
+        let mut home = Self { root: Arc::new(root), data, environment: Vec::new(), limits: String::new() };
         // As cheap as is allowed: here the hash is not the matter.
         home.set("REGRANT_PASSWORDS__MEMORY_KIB", "8192");
         home.set("REGRANT_PASSWORDS__PASSES", "1");
@@ -58,6 +59,12 @@ impl Home {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Lets the shell limit all processes from now on, as in `ulimit -n 64`.
+    #[allow(dead_code, reason = "other test binaries use this module too, and not all of it")]
+    pub(crate) fn limit(&mut self, ulimit: &str) {
+        ulimit.clone_into(&mut self.limits);
+    }
+
     pub(crate) fn data(&self) -> &Path {
         &self.data
     }
@@ -69,7 +76,11 @@ impl Home {
 
     /// `regrant`, not started yet.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_regrant"));
+        let program = env!("CARGO_BIN_EXE_regrant");
+        let mut command = Command::new(if self.limits.is_empty() { program } else { "sh" });
+        if !self.limits.is_empty() {
+            command.args(["-c", &format!("{}; exec \"$@\"", self.limits), "sh", program]);
+        }
         // What the developer has set must not change the tests.
         let inherited = std::env::vars_os().map(|(name, _)| name);
         for name in inherited.filter(|name| name.to_string_lossy().starts_with("REGRANT_")) {

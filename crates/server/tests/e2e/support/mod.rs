@@ -3,6 +3,7 @@
 mod client;
 mod clock;
 mod disk;
+mod document;
 mod home;
 mod poll;
 mod server;

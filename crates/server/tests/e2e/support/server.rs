@@ -87,7 +87,13 @@ impl Server {
     }
 
     pub(crate) fn terminate(&self) {
-        let sent = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &self.child.id().to_string()]).status();
+        self.signal("TERM");
+    }
+
+    /// Sends a signal, as in `kill -HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let (script, id) = (format!("kill -{name} \"$1\""), self.child.id().to_string());
+        let sent = Command::new("sh").args(["-c", &script, "sh", &id]).status();
         assert!(sent.expect("a shell").success(), "the signal is sent");
     }
 

@@ -1,0 +1,140 @@
+//! Metrics and audit stream of a running server, put together: opened before anything is made, wired, started, stopped.
+
+use std::{convert::Infallible, sync::Arc};
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use regrant_engine::{Engine, ports::Observer};
+use regrant_store::sqlite::{Listener, SqliteStore};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tower::service_fn;
+
+use super::{
+    Metrics,
+    ears::Ears,
+    events::EventStream,
+    metrics::observer,
+};
+use crate::{config::Config, http, jobs};
+
+/// One monitoring system asks at a time; a few more may try it by hand.
+const CONNECTIONS: u32 = 16;
+/// What the page is (OpenMetrics 1.0).
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What is to be seen of a server that does not run yet.
+pub(crate) struct Watch {
+    metrics: Option<(Arc<Metrics>, TcpListener)>,
+    stream: Option<EventStream>,
+}
+
+impl Watch {
+    /// Opens what the configuration names.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong and how to mend it.
+    pub(crate) async fn open(config: &Config) -> Result<Self, String> {
+        let stream = config.events.stream.as_deref().map(EventStream::open).transpose()?;
+        let metrics = match config.metrics.listen.as_deref() {
+            Some(listen) => {
+                let listener = TcpListener::bind(listen).await.map_err(|error| {
+                    format!("metrics.listen: cannot listen on {listen}: {error}; choose another address or port")
+                })?;
+                Some((Arc::new(Metrics::new(stream.as_ref().map(EventStream::counts))), listener))
+            }
+            None => None,
+        };
+        Ok(Self { metrics, stream })
+    }
+
+    /// Who listens to the store's writer.
+    pub(crate) fn listener(&self) -> Option<Arc<dyn Listener>> {
+        Ears::of(self.counting().as_ref(), self.stream.as_ref().map(EventStream::tap))
+    }
+
+    /// Who hears what is decided.
+    pub(crate) fn observer(&self) -> Arc<dyn Observer> {
+        observer(self.counting().as_ref())
+    }
+
+    /// What requests are counted in.
+    pub(crate) fn counting(&self) -> Option<Arc<Metrics>> {
+        self.metrics.as_ref().map(|(metrics, _)| Arc::clone(metrics))
+    }
+
+    /// Serves the page, counts what is counted now and then, and keeps the stream.
+    pub(crate) fn start(self, engine: &Arc<Engine>, store: &Arc<SqliteStore>) -> Watching {
+        let pages = self.metrics.map(|(metrics, listener)| {
+            if let Ok(address) = listener.local_addr() {
+                tracing::info!(%address, "metrics");
+            }
+            let count = tokio::spawn(jobs::count_sessions(Arc::clone(engine), Arc::clone(&metrics)));
+            let (stop, stopped) = oneshot::channel::<()>();
+            let pages = pages(metrics, Arc::clone(engine), Arc::clone(store));
+            let limits = http::Limits { connections: CONNECTIONS };
+            let served = tokio::spawn(http::serve(listener, None, pages, limits, async {
+                let _ = stopped.await;
+            }));
+            Pages { stop, served, count }
+        });
+        let stream = self.stream.map(|stream| {
+            let (stop, stopped) = oneshot::channel();
+            (stop, tokio::spawn(stream.keep(stopped)))
+        });
+        Watching { pages, stream }
+    }
+}
+
+/// What is to be seen of a server that runs.
+pub(crate) struct Watching {
+    pages: Option<Pages>,
+    stream: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+struct Pages {
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+    count: JoinHandle<()>,
+}
+
+impl Watching {
+    /// Lets go of the store. The stream goes on: the store's last commit is still to come.
+    pub(crate) async fn leave_store(&mut self) {
+        if let Some(Pages { stop, served, count }) = self.pages.take() {
+            count.abort();
+            let _ = count.await;
+            let _ = stop.send(());
+            let _ = served.await;
+        }
+    }
+
+    /// Writes the last events. After the store is closed.
+    pub(crate) async fn stop(self) {
+        if let Some((stop, kept)) = self.stream {
+            let _ = stop.send(());
+            let _ = kept.await;
+        }
+    }
+}
+
+fn pages(metrics: Arc<Metrics>, engine: Arc<Engine>, store: Arc<SqliteStore>) -> Router {
+    Router::new().fallback_service(service_fn(move |request: Request| {
+        let asks = request.method() == Method::GET && request.uri().path() == "/metrics";
+        let answer = if asks { page(&metrics, &engine, &store) } else { StatusCode::NOT_FOUND.into_response() };
+        async { Ok::<_, Infallible>(answer) }
+    }))
+}
+
+fn page(metrics: &Metrics, engine: &Engine, store: &SqliteStore) -> Response {
+    match metrics.page(engine, store) {
+        Ok(page) => ([(header::CONTENT_TYPE, OPEN_METRICS)], page).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics could not be put into words");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
