@@ -28,7 +28,7 @@ pub struct Explanation {
     pub user: Option<UserId>,
     /// What the user signs in with.
     pub identifier: Option<String>,
-    /// `alive` or `ended`.
+    /// `alive` or `ended`; `recorded` for an event that concerns no session and no user.
     pub state: &'static str,
     /// Why it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -263,6 +263,17 @@ async fn of_event(engine: &Engine, id: EventId) -> Result<Result<Explanation, Un
             of_session(engine, Subject::Event { id }, record, TimelineOf::Session(session)).await
         }
         (None, Some(user)) => of_user(engine, user).await,
-        (None, None) => Ok(Err(Unexplained::NotFound)),
+        // A key's event, say: it concerns nobody, and is all there is to tell.
+        (None, None) => Ok(Ok(Explanation {
+            subject: Subject::Event { id },
+            session: None,
+            user: None,
+            identifier: None,
+            state: "recorded",
+            reason: event.reason,
+            because: event.reason.map(Reason::sentence),
+            ended_at: None,
+            timeline: vec![event],
+        })),
     }
 }

@@ -119,14 +119,17 @@ pub async fn sign_in(engine: &Arc<Engine>, credentials: Credentials<'_>) -> Resu
         return Ok(SignIn::Audience);
     };
     // A sign-in through the session API is OpenID's own business; nothing else is granted here but the admin API's scope.
-    let scope = credentials.scope.as_deref().unwrap_or("openid");
-    if scope.split(' ').any(|part| part != "openid" && part != ADMIN_SCOPE) {
+    let Some(scope) = known_scopes(credentials.scope.as_deref().unwrap_or("openid")) else {
         return Ok(SignIn::Scope);
+    };
+    let keys = failure_keys(engine, &credentials);
+    // Asked before the queue, so that those who are over their limit take nobody's place in it, and again within it.
+    if let Some(retry_after) = limited(engine, &keys).await? {
+        return Ok(SignIn::Limited(retry_after));
     }
     let Ok(turn) = engine.hasher.turn().await else {
         return Ok(SignIn::Busy);
     };
-    let keys = failure_keys(engine, &credentials);
     if let Some(retry_after) = limited(engine, &keys).await? {
         return Ok(SignIn::Limited(retry_after));
     }
@@ -155,8 +158,15 @@ pub async fn sign_in(engine: &Arc<Engine>, credentials: Credentials<'_>) -> Resu
     if outdated {
         upgrade(engine, &account, credentials.password).await?;
     }
-    let scope = scope.to_owned();
     open(engine, account, credentials, audience, scope, &keys).await
+}
+
+/// The scopes asked for, each once; `None` if one of them cannot be had here. A token repeats nothing, however often it was said.
+fn known_scopes(asked: &str) -> Option<String> {
+    let known = ["openid", ADMIN_SCOPE];
+    let all_known = asked.split(' ').all(|part| known.contains(&part));
+    let kept = known.into_iter().filter(|scope| asked.split(' ').any(|part| part == *scope));
+    all_known.then(|| kept.collect::<Vec<_>>().join(" "))
 }
 
 /// Opens a session for somebody who has just proven who they are.

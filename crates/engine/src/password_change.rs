@@ -9,7 +9,8 @@ use crate::{
     event::{Actor, Event, EventKind},
     factor::password::Checked,
     id::Epoch,
-    ports::{Broken, Judge, PasswordChange, PasswordChanged, UserSelector},
+    ports::{Broken, End, Judge, PasswordChange, PasswordChanged, UserSelector},
+    reason::Reason,
     refresh::{Decision, Intent, Refreshed, Use, judge, raise, refresh, settle},
     time::Seconds,
     token::Presented,
@@ -106,6 +107,10 @@ fn raising(engine: &Arc<Engine>, presented: Presented, context: Context) -> Judg
         if allowed && let Some(loaded) = &mut verdict.loaded {
             let grant = &loaded.state.grant;
             let Some(mut raised) = raise(grant, Epoch(grant.epoch.0.saturating_add(1)), now) else {
+                // Near 2³² the grant ends, here as in the table.
+                let reason = Reason::GenerationExhausted;
+                verdict.decision = Decision::Ends(reason);
+                verdict.ends = Some(End { at: now.max(grant.last_event), reason, actor: Actor::User });
                 return verdict;
             };
             raised.key = engine.refresh_keys.active();

@@ -280,6 +280,8 @@ pub enum RoleChanged {
     Changed,
     /// It was so already.
     Unchanged,
+    /// The user has as many as one can ([`crate::user::MOST_ROLES`]).
+    TooMany,
     /// There is no such role.
     NoSuchRole,
     /// There is no such user.
@@ -423,6 +425,6 @@ pub trait Store: Send + Sync {
 
     /// Writes passed deadlines and removes what is past its retention, a batch of each.
     fn sweep(&self, now: Time, retention: Retention) -> Answer<'_, Swept>;
-    /// Whether the store answers in time behind all that waits.
-    fn ready(&self) -> Answer<'_, ()>;
+    /// Whether the store can write: a row is written and on disk.
+    fn ready(&self, now: Time) -> Answer<'_, ()>;
 }

@@ -44,8 +44,7 @@ impl Time {
     /// The full hour that this time lies in.
     #[must_use]
     pub const fn hour(self) -> Self {
-        let hour = Seconds::HOUR.millis();
-        Self(self.0.div_euclid(hour) * hour)
+        Self(self.0.saturating_sub(self.0.rem_euclid(Seconds::HOUR.millis())))
     }
 
     /// Milliseconds from `earlier` to this time, 0 where `earlier` is later.

@@ -201,6 +201,8 @@ pub enum DraftError {
     TooManyClaims,
     /// Those that tokens tell are larger than [`MOST_MAPPED_BYTES`].
     TooManyMapped,
+    /// More than [`MOST_ROLES`].
+    TooManyRoles,
     /// The hash is none that this version can check.
     PasswordHash,
 }
@@ -221,6 +223,9 @@ impl fmt::Display for DraftError {
                 f,
                 "the claims that access tokens tell ([tokens.claims]) are larger than {MOST_MAPPED_BYTES} bytes as JSON"
             ),
+            Self::TooManyRoles => {
+                write!(f, "a user has at most {MOST_ROLES} roles: each is told in every access token")
+            }
             Self::PasswordHash => {
                 f.write_str("the password hash is not an argon2id PHC string within the accepted costs")
             }
@@ -229,6 +234,9 @@ impl fmt::Display for DraftError {
 }
 
 impl std::error::Error for DraftError {}
+
+/// The roles of a user: their names are told in every access token, which must stay small enough for a header.
+pub const MOST_ROLES: usize = 50;
 
 /// The largest claims of a user, as JSON.
 pub const MOST_CLAIM_BYTES: usize = 8 * 1024;
@@ -295,6 +303,9 @@ pub fn prepare(engine: &Engine, draft: UserDraft, password: Option<String>) -> R
     }
     if draft.password_hash.as_deref().is_some_and(|hash| !crate::factor::password::can_check(hash)) {
         return Err(DraftError::PasswordHash);
+    }
+    if draft.roles.len() > MOST_ROLES {
+        return Err(DraftError::TooManyRoles);
     }
     let at = engine.now();
     let id = UserId::new(at, &*engine.random);

@@ -4,7 +4,7 @@ use std::{
     fmt,
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -135,9 +135,11 @@ impl Home {
             return Err(HomeError::NoStore(directory.to_owned()));
         }
         make_directory(directory)?;
+        check_modes(directory, &database)?;
         let lock = lock(directory)?;
         let random = Arc::new(SystemSource::new());
         let key_file = self::key_file(directory, key_file);
+        let mut made_keys = false;
         let keys = match keys::read(&key_file)? {
             Some(keys) => keys,
             // A new key file for an old store would sign everybody out, silently.
@@ -151,6 +153,7 @@ impl Home {
             }
             None => {
                 keys::create(&key_file, &*random)?;
+                made_keys = true;
                 keys::read(&key_file)?.ok_or_else(|| HomeError::Keys("the new key file vanished".to_owned()))?
             }
         };
@@ -160,12 +163,17 @@ impl Home {
             );
             std::process::exit(1);
         });
+        let random_of_store: Arc<dyn Random> = Arc::<SystemSource>::clone(&random);
         if !exists {
-            // 0600 from the first byte: SQLite gives its companions the mode of the file.
-            let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&database);
-            made.map_err(|error| HomeError::File(format!("cannot make {}: {error}", database.display())))?;
+            if key_file.starts_with(directory) && !made_keys {
+                tracing::warn!(
+                    directory = %directory.display(),
+                    "there is a key file and no store: a new, empty store is made. If there was one, stop and put it back"
+                );
+            }
+            make_store(directory, &database, &random_of_store)?;
         }
-        let store = SqliteStore::open_heard(&database, Arc::<SystemSource>::clone(&random), lost, listener)
+        let store = SqliteStore::open_heard(&database, random_of_store, lost, listener)
             .map_err(|error| HomeError::File(format!("cannot open the store {}: {error}", database.display())))?;
         Ok(Self { store: Arc::new(store), keys, key_file, random, _lock: lock })
     }
@@ -282,6 +290,60 @@ pub(crate) fn make_directory(directory: &Path) -> Result<(), HomeError> {
         .map_err(|error| HomeError::File(format!("cannot make the data directory {}: {error}", directory.display())))
 }
 
+/// Looks at what is there already: who else could write it, and whether it is a store at all.
+fn check_modes(directory: &Path, database: &Path) -> Result<(), HomeError> {
+    let mode = |path: &Path| fs::metadata(path).map(|found| (found.permissions().mode() & 0o777, found.len()));
+    if let Ok((mode, _)) = mode(directory)
+        && mode & 0o022 != 0
+    {
+        return Err(HomeError::File(format!(
+            "the data directory {} can be written by others (mode {mode:o}): run chmod 700 on it",
+            directory.display()
+        )));
+    }
+    let Ok((mode, length)) = mode(database) else {
+        return Ok(());
+    };
+    let shown = database.display();
+    if length == 0 {
+        return Err(HomeError::File(format!(
+            "{shown} is empty, and no store ever is: restore a backup, or remove the file to begin anew"
+        )));
+    }
+    if mode & 0o077 != 0 {
+        return Err(HomeError::File(format!(
+            "{shown} can be read or written by others (mode {mode:o}), and it holds the hashes of passwords: run chmod 600 on it"
+        )));
+    }
+    Ok(())
+}
+
+/// Makes a new store whole under another name, then gives it its own: a start that is killed leaves no half of one.
+fn make_store(directory: &Path, database: &Path, random: &Arc<dyn Random>) -> Result<(), HomeError> {
+    let draft = directory.join("regrant.db.new");
+    let failed = |error: &dyn fmt::Display| HomeError::File(format!("cannot make {}: {error}", database.display()));
+    for left in ["regrant.db.new", "regrant.db.new-wal", "regrant.db.new-shm"] {
+        match fs::remove_file(directory.join(left)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&error)),
+            _ => {}
+        }
+    }
+    let made = (|| {
+        // 0600 from the first byte: SQLite gives its companions the mode of the file.
+        let file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(|error| failed(&error))?;
+        // A sync that fails here is told like any other error: nothing was acknowledged yet.
+        let store = SqliteStore::open(&draft, Arc::clone(random), Box::new(|_| {})).map_err(|error| failed(&error))?;
+        drop(store);
+        let synced = file.sync_all().and_then(|()| fs::rename(&draft, database));
+        synced.and_then(|()| File::open(directory)?.sync_all()).map_err(|error| failed(&error))
+    })();
+    if made.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    made
+}
+
 /// Takes the directory's lock. The file stays when the process goes: its lock does not.
 pub(crate) fn lock(directory: &Path) -> Result<File, HomeError> {
     let path = directory.join("lock");
@@ -292,6 +354,8 @@ pub(crate) fn lock(directory: &Path) -> Result<File, HomeError> {
         .create(true)
         .truncate(false)
         .mode(0o600)
+        // A link would let its maker choose which file is written to.
+        .custom_flags(i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default())
         .open(&path)
         .map_err(|error| failed(&error))?;
     match file.try_lock() {

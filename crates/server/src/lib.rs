@@ -16,6 +16,7 @@ pub mod keys;
 mod serve;
 pub mod system;
 mod telemetry;
+mod text;
 mod timeline;
 
 pub use cli::run;

@@ -6,14 +6,16 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use argon2::{
-    Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version, password_hash::phc::PasswordHash,
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::phc::{Output, PasswordHash, Salt},
 };
+use aws_lc_rs::constant_time;
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
@@ -138,6 +140,9 @@ pub struct Hasher {
     argon2: Argon2<'static>,
     /// Checked for those who do not exist, so that the answer takes as long.
     decoy: String,
+    /// One for each that is hashed at once. Fresh memory for each hash would be kept by the allocator, on every thread that
+    /// ever hashed.
+    memory: Arc<Memory>,
     concurrency: usize,
     running: Arc<Semaphore>,
     /// A place for each that is hashed or waits.
@@ -176,11 +181,13 @@ impl Hasher {
     #[must_use]
     pub fn new(cost: Cost, concurrency: usize, queue: usize, random: Arc<dyn Random>) -> Option<Self> {
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.params()?);
-        let decoy = hash(&argon2, "a password that nobody has", &*random)?;
+        let memory = Arc::new(Memory::new(argon2.params()));
+        let decoy = hash(&argon2, &memory, "a password that nobody has", &*random)?;
         Some(Self {
             cost,
             argon2,
             decoy,
+            memory,
             concurrency,
             running: Arc::new(Semaphore::new(concurrency)),
             waiting: Arc::new(Semaphore::new(concurrency + queue)),
@@ -223,13 +230,13 @@ impl Hasher {
         let exists = hash.is_some_and(can_check);
         let hash = hash.filter(|hash| can_check(hash)).unwrap_or(&self.decoy).to_owned();
         let cost = self.cost;
-        let argon2 = self.argon2.clone();
+        let memory = Arc::clone(&self.memory);
         tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let Ok(parsed) = PasswordHash::new(&hash) else {
                 return Checked::Wrong;
             };
-            let right = argon2.verify_password(password.as_bytes(), &parsed).is_ok();
+            let right = matches(&parsed, &memory, &password);
             if right && exists { Checked::Right { outdated: cost_of(&parsed) != Some(cost) } } else { Checked::Wrong }
         })
         .await
@@ -243,10 +250,10 @@ impl Hasher {
     pub async fn hash(&self, password: &str) -> Result<String, Busy> {
         let turn = self.turn().await?;
         let password = normalised(password).ok_or(Busy)?;
-        let (argon2, random) = (self.argon2.clone(), Arc::clone(&self.random));
+        let (argon2, memory, random) = (self.argon2.clone(), Arc::clone(&self.memory), Arc::clone(&self.random));
         tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            hash(&argon2, &password, &*random)
+            hash(&argon2, &memory, &password, &*random)
         })
         .await
         .ok()
@@ -272,10 +279,64 @@ fn cost_of(hash: &PasswordHash) -> Option<Cost> {
     Some(Cost { memory_kib: params.m_cost(), passes: params.t_cost(), lanes: params.p_cost() })
 }
 
-fn hash(argon2: &Argon2<'_>, password: &str, random: &dyn Random) -> Option<String> {
+/// Working memory of hashes that are done, for those to come.
+struct Memory {
+    /// The blocks that a hash at our own cost needs. An imported one may ask for more, which is given back.
+    size: usize,
+    free: Mutex<Vec<Vec<Block>>>,
+}
+
+impl Memory {
+    fn new(params: &Params) -> Self {
+        Self { size: params.block_count(), free: Mutex::default() }
+    }
+
+    /// Lends memory for one hash.
+    fn lend<T>(&self, params: &Params, work: impl FnOnce(&mut [Block]) -> T) -> T {
+        let mut blocks = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        blocks.resize(self.size.max(params.block_count()), Block::default());
+        let outcome = work(blocks.get_mut(..params.block_count()).unwrap_or_default());
+        blocks.truncate(self.size);
+        blocks.shrink_to_fit();
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).push(blocks);
+        outcome
+    }
+}
+
+fn hash(argon2: &Argon2<'_>, memory: &Memory, password: &str, random: &dyn Random) -> Option<String> {
     let mut salt = [0; 16];
     random.fill(&mut salt);
-    Some(argon2.hash_password_with_salt(password.as_bytes(), &salt).ok()?.to_string())
+    let mut output = Zeroizing::new([0; Params::DEFAULT_OUTPUT_LEN]);
+    let fill = |blocks: &mut [Block]| {
+        argon2.hash_password_into_with_memory(password.as_bytes(), &salt, output.as_mut_slice(), blocks)
+    };
+    memory.lend(argon2.params(), fill).ok()?;
+    let hash = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: argon2.params().try_into().ok()?,
+        salt: Some(Salt::new(&salt).ok()?),
+        hash: Some(Output::new(output.as_slice()).ok()?),
+    };
+    Some(hash.to_string())
+}
+
+/// Whether `password` has this hash, at the cost that the hash names.
+fn matches(hash: &PasswordHash, memory: &Memory, password: &str) -> bool {
+    let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else {
+        return false;
+    };
+    let version = hash.version.map_or(Ok(Version::default()), Version::try_from);
+    let (Ok(params), Ok(version)) = (Params::try_from(hash), version) else {
+        return false;
+    };
+    let argon2 = Argon2::new(Algorithm::Argon2id, version, params);
+    let mut output = Zeroizing::new(vec![0; expected.as_bytes().len()]);
+    let fill = |blocks: &mut [Block]| {
+        argon2.hash_password_into_with_memory(password.as_bytes(), salt.as_ref(), &mut output, blocks)
+    };
+    memory.lend(argon2.params(), fill).is_ok()
+        && constant_time::verify_slices_are_equal(&output, expected.as_bytes()).is_ok()
 }
 
 /// NIST SP 800-63B-4 §3.1.1.2: Unicode passwords are normalised before they are hashed. `None` if longer than [`LONGEST`].

@@ -250,6 +250,9 @@ impl Config {
         if self.passwords.concurrency == Some(0) || self.passwords.concurrency.is_some_and(|most| most > 256) {
             return Err(ConfigError("passwords.concurrency must be 1 to 256".to_owned()));
         }
+        if self.passwords.queue > 65_536 {
+            return Err(ConfigError("passwords.queue must be at most 65536".to_owned()));
+        }
         if self.server.tls_certificate.is_some() != self.server.tls_key.is_some() {
             return Err(ConfigError(
                 "server.tls_certificate and server.tls_key belong together: set both, or neither for plain HTTP"

@@ -122,12 +122,14 @@ sections! {
         listen: Option<String> = None => "none";
     }
 
-    /// What is written to standard error.
+    /// What is written to standard error, and spans.
     log: Log {
         /// `auto`: text on a terminal, JSON otherwise.
         format: LogFormat = LogFormat::Auto;
         /// `error`, `warn`, `info`, `debug` or a filter of tracing's.
         level: String = "info".to_owned();
+        /// Send each request as a span to this OpenTelemetry collector, by OTLP/HTTP in plain HTTP, as `"http://127.0.0.1:4318"`.
+        otlp: Option<String> = None => "none";
     }
 }
 

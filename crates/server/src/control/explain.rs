@@ -6,7 +6,8 @@ use regrant_engine::{
     explain::{Explanation, Subject, Unexplained},
 };
 
-use super::{Refused, Reply, table::printable};
+use super::{Refused, Reply};
+use crate::text::printable;
 
 pub(super) async fn explain(engine: &Engine, text: &str) -> Result<Reply, Refused> {
     match regrant_engine::explain::explain(engine, text).await? {

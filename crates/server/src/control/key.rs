@@ -12,11 +12,9 @@ use regrant_engine::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::{
-    KeyKind, Refused, Reply,
-    table::{printable, table},
-};
+use super::{KeyKind, Refused, Reply, table::table};
 use crate::keeper::{Keeper, Kept};
+use crate::text::printable;
 
 #[derive(Serialize)]
 struct View {

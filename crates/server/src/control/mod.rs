@@ -149,10 +149,10 @@ fn selector(text: &str) -> Result<regrant_engine::ports::UserSelector, Refused> 
         return Ok(UserSelector::Id(id));
     }
     Identifier::parse(text).map(UserSelector::Identifier).map_err(|why| {
-        Refused::Usage(format!("\"{}\" is neither a user id nor an identifier: {why}", table::printable(text)))
+        Refused::Usage(format!("\"{}\" is neither a user id nor an identifier: {why}", crate::text::printable(text)))
     })
 }
 
 fn no_such_user(text: &str) -> Refused {
-    Refused::No(format!("there is no user {}; \"regrant user list\" shows them all", table::printable(text)))
+    Refused::No(format!("there is no user {}; \"regrant user list\" shows them all", crate::text::printable(text)))
 }

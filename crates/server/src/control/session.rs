@@ -14,10 +14,8 @@ use regrant_engine::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::{
-    Refused, Reply, no_such_user, selector,
-    table::{printable, table},
-};
+use super::{Refused, Reply, no_such_user, selector, table::table};
+use crate::text::printable;
 
 #[derive(Serialize)]
 struct View {

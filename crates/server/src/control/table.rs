@@ -1,5 +1,7 @@
 //! Tables for people.
 
+use crate::text::printable;
+
 /// Columns aligned by their longest cell, with a headline. Control characters are shown as `?`: a device's name must not
 /// write to the operator's terminal.
 pub(crate) fn table(headline: &[&str], rows: &[Vec<String>]) -> String {
@@ -22,8 +24,4 @@ pub(crate) fn table(headline: &[&str], rows: &[Vec<String>]) -> String {
         out.push_str(&line(&mut row.iter().map(String::as_str)));
     }
     out
-}
-
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }

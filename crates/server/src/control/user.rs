@@ -14,10 +14,8 @@ use regrant_engine::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{
-    Refused, Reply, Secret, no_such_user, selector,
-    table::{printable, table},
-};
+use super::{Refused, Reply, Secret, no_such_user, selector, table::table};
+use crate::text::printable;
 
 /// A user as it is shown, exported and imported.
 #[derive(Serialize)]
@@ -306,6 +304,11 @@ pub(super) async fn set_role(engine: &Engine, role: String, text: &str, has: boo
             Err(Refused::No(format!("there is no role {}: \"regrant role list\" shows them all", printable(&role))))
         }
         RoleChanged::NoSuchUser => Err(no_such_user(text)),
+        RoleChanged::TooMany => Err(Refused::No(format!(
+            "{}: a user has at most {} roles, since each is told in every access token",
+            printable(text),
+            user::MOST_ROLES
+        ))),
         RoleChanged::Unchanged => {
             Reply::new(json!({"changed": false}), format!("{}: {verb} {role} already", printable(text)))
         }

@@ -189,7 +189,7 @@ async fn race(world: World, reason: Reason, end: impl Fn(Arc<Engine>, Signed) ->
         } else {
             let engine = world.engine();
             tokio::spawn(async move {
-                engine.store.ready().await.unwrap();
+                engine.store.ready(engine.now()).await.unwrap();
                 drop(engine);
                 ending.await
             })

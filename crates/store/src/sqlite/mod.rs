@@ -317,8 +317,8 @@ impl Store for SqliteStore {
         self.write_with(move |db, random| sweep::sweep(db, random, now, retention))
     }
 
-    fn ready(&self) -> Answer<'_, ()> {
-        self.write(|db| Ok(db.prepare_cached("SELECT 1 FROM meta LIMIT 1")?.exists([]).map(|_| ())?))
+    fn ready(&self, now: Time) -> Answer<'_, ()> {
+        self.write(move |db| sweep::remember(db, "ready", &now.millis().to_string()))
     }
 }
 

@@ -4,6 +4,7 @@ use regrant_engine::{
     event::{Event, EventKind},
     ports::{End, Random, RoleChanged, UserSelector},
     time::Time,
+    user::MOST_ROLES,
 };
 use rusqlite::{Connection, params};
 
@@ -46,6 +47,12 @@ pub(super) fn set(
     let Some(user) = user::selected(db, selector)? else {
         return Ok(RoleChanged::NoSuchUser);
     };
+    let held: i64 = db
+        .prepare_cached("SELECT count(*) FROM user_roles WHERE user_id = ?1 AND role <> ?2")?
+        .query_row(params![user.as_bytes(), role], |row| row.get(0))?;
+    if has && usize::try_from(held).is_ok_and(|held| held >= MOST_ROLES) {
+        return Ok(RoleChanged::TooMany);
+    }
     let changed = if has {
         db.prepare_cached(
             "INSERT INTO user_roles (user_id, role, shard) SELECT id, ?2, shard FROM users WHERE id = ?1 \

@@ -154,9 +154,8 @@ pub(super) fn list(db: &Connection, filter: SessionFilter) -> Result<Vec<Session
 }
 
 pub(super) fn count(db: &Connection) -> Result<u64, Fault> {
-    let live: i64 = db
-        .prepare_cached("SELECT count(*) FROM sessions WHERE ended_at IS NULL")?
-        .query_row([], |row| row.get(0))?;
+    let live: i64 =
+        db.prepare_cached("SELECT count(*) FROM sessions WHERE ended_at IS NULL")?.query_row([], |row| row.get(0))?;
     Ok(live.unsigned_abs())
 }
 

@@ -143,7 +143,8 @@ fn stop_at(db: &Connection, name: &str, before: [u8; 16], next: [u8; 16]) -> Res
     if next == before { Ok(()) } else { remember(db, name, &format!("{:032x}", u128::from_be_bytes(next))) }
 }
 
-fn remember(db: &Connection, name: &str, value: &str) -> Result<(), Fault> {
+/// Writes one thing that the store remembers of itself.
+pub(super) fn remember(db: &Connection, name: &str, value: &str) -> Result<(), Fault> {
     db.prepare_cached(
         "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
     )?

@@ -188,7 +188,7 @@ async fn every_request(world: &World) {
     user::set_disabled(&engine, UserSelector::Id(ada), true).await.unwrap();
     user::set_disabled(&engine, UserSelector::Id(ada), false).await.unwrap();
     user::delete(&engine, UserSelector::Id(ada)).await.unwrap();
-    store.ready().await.unwrap();
+    store.ready(Time::from_millis(0)).await.unwrap();
 }
 
 /// The sweep runs in the writer's transactions, so it must not walk through a table either.
@@ -341,7 +341,11 @@ async fn events_that_were_rolled_back_are_not_told() {
     let heard = heard.0.lock().unwrap();
     let times: Vec<i64> = heard.iter().flat_map(|(_, events)| events).map(|event| event.at.millis()).collect();
     assert_eq!(times, [1, 3]);
-    assert_eq!(heard.iter().map(|(jobs, _)| *jobs).collect::<Vec<_>>(), [1, 1, 1], "the group failed and is not counted");
+    assert_eq!(
+        heard.iter().map(|(jobs, _)| *jobs).collect::<Vec<_>>(),
+        [1, 1, 1],
+        "the group failed and is not counted"
+    );
 }
 
 #[tokio::test]

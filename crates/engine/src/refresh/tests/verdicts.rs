@@ -133,7 +133,7 @@ never_asked! {
     fn count_sessions() -> u64;
     fn has_live_sessions(Time) -> bool;
     fn sweep(Time, Retention) -> Swept;
-    fn ready() -> ();
+    fn ready(Time) -> ();
 }
 
 /// A use of the token `n` of the scene's grant, as the store is asked to judge it, and then as its holder sees it.
