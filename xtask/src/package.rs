@@ -127,7 +127,16 @@ fn debian_package(root: &Path) -> Result<PathBuf, Failure> {
     run_shown(
         // The release profile strips already. The system's xz has no bindings to compile.
         program(root, tool)
-            .args(["deb", "--no-build", "--no-strip", "--locked", "--package", "regrant", "--compress-system"])
+            .args([
+                "deb",
+                "--no-build",
+                "--no-strip",
+                "--locked",
+                "--quiet",
+                "--package",
+                "regrant",
+                "--compress-system",
+            ])
             .args(["--output", OUT]),
         "its settings are [package.metadata.deb] in crates/server/Cargo.toml; it needs dpkg-dev and xz-utils",
     )?;
@@ -166,7 +175,7 @@ fn refuse_an_installed_one(root: &Path) -> Result<(), Failure> {
         return Err(Failure::new("a package can be installed by root only", by_hand));
     }
     let status = output_of(program(root, "dpkg-query").args(["--show", "--showformat=${Status}", "regrant"]));
-    if status.is_some() || [STATE, CONFIGURATION].iter().any(|path| Path::new(path).exists()) {
+    if status.is_some() || [STATE, LOGS, CONFIGURATION].iter().any(|path| Path::new(path).exists()) {
         return Err(Failure::new(
             "there is a Regrant on this machine, which the trial would replace and purge",
             by_hand,
@@ -203,12 +212,14 @@ root:regrant 640""#)?;
     dpkg(&["--purge", "regrant"])?;
     // The data outlives even that.
     sh("test -e /var/lib/regrant/keys.toml && ! test -e /etc/regrant && id regrant >/dev/null")?;
-    sh("rm -r /var/lib/regrant && deluser --quiet --system regrant")?;
+    sh("rm -r /var/lib/regrant && ! test -e /var/log/regrant && deluser --quiet --system regrant")?;
 
     // And where nothing was ever kept, nothing stays.
     install()?;
     dpkg(&["--purge", "regrant"])?;
-    sh("! test -e /var/lib/regrant && ! test -e /etc/regrant && ! id regrant 2>/dev/null && ! getent group regrant")
+    sh(
+        "! test -e /var/lib/regrant && ! test -e /var/log/regrant && ! test -e /etc/regrant && ! id regrant 2>/dev/null && ! getent group regrant",
+    )
 }
 
 /// The unit as systemd reads it, and what its sandbox leaves open, from 0 (nothing) to 10.
@@ -328,7 +339,7 @@ impl Drop for Server {
 fn clean_up(root: &Path) -> Result<(), Failure> {
     let script = format!(
         "if dpkg-query --show regrant >/dev/null 2>&1; then dpkg --purge regrant; fi
-         rm -rf {STATE} {CONFIGURATION}
+         rm -rf {STATE} {LOGS} {CONFIGURATION}
          if getent passwd regrant >/dev/null; then deluser --quiet --system regrant; fi"
     );
     let mend = "purge the package `regrant`, and remove its user and its directories by hand";
@@ -406,6 +417,7 @@ const EXPOSURE: u32 = 15;
 const BINARY: &str = "/usr/bin/regrant";
 const UNIT: &str = "/usr/lib/systemd/system/regrant.service";
 const STATE: &str = "/var/lib/regrant";
+const LOGS: &str = "/var/log/regrant";
 const CONFIGURATION: &str = "/etc/regrant";
 const PATHS: &str = "--data /var/lib/regrant --config /etc/regrant/regrant.toml";
 const PASSWORD: &str = "the difference engine, 1822";

@@ -42,7 +42,10 @@ pub(crate) fn tool(root: &Path, tool: Tool) -> Result<PathBuf, Failure> {
     }
     install(root, &tool)?;
     found(root, &tool).ok_or_else(|| {
-        Failure::new(format!("{} was built and is not {}", tool.name, tool.version), "remove target/tools, and try again")
+        Failure::new(
+            format!("{} was built and is not {}", tool.name, tool.version),
+            "remove target/tools, and try again",
+        )
     })
 }
 
@@ -74,7 +77,7 @@ fn components_of_the_toolchain(root: &Path) -> Result<(), Failure> {
 fn debian_packages(root: &Path) -> Result<(), Failure> {
     let mut missing = Vec::new();
     for needed in &DEBIAN {
-        if command::in_path(needed.program) {
+        if is_here(root, needed) {
             println!("{}: here", needed.program);
         } else {
             println!("{}: missing ({}); Debian package {}", needed.program, needed.purpose, needed.package);
@@ -107,6 +110,17 @@ fn debian_packages(root: &Path) -> Result<(), Failure> {
     apt_get(&[&["install", "--quiet", "--yes", "--no-install-recommends"], missing.as_slice()].concat())
 }
 
+/// A program is in the path; what Debian splits off Python is a module that can be imported.
+fn is_here(root: &Path, needed: &Debian) -> bool {
+    match needed.program.strip_prefix("python3 -m ") {
+        Some(module) => {
+            let import = format!("import {module}");
+            command::output_of(command::program(root, "python3").args(["-c", &import])).is_some()
+        }
+        None => command::in_path(needed.program),
+    }
+}
+
 fn install(root: &Path, Tool { name, version, features, .. }: &Tool) -> Result<(), Failure> {
     println!("{name} {version}: missing; built once, into {TOOLS}");
     let package = format!("{name}@{version}");
@@ -124,12 +138,18 @@ struct Debian {
     purpose: &'static str,
 }
 
-const DEBIAN: [Debian; 7] = [
+const DEBIAN: [Debian; 8] = [
     Debian { program: "chromium", package: "chromium", purpose: "the demo's pages are played in a real browser" },
     Debian { program: "node", package: "nodejs", purpose: "drives that browser" },
     Debian { program: "npm", package: "npm", purpose: "installs Playwright and axe for it, as their lock file says" },
     Debian { program: "faketime", package: "faketime", purpose: "integration tests move the clock with it" },
     Debian { program: "python3", package: "python3", purpose: "a test types passwords on a terminal with it" },
+    // Without it, `python3 -m venv` is there and does not work.
+    Debian {
+        program: "python3 -m ensurepip",
+        package: "python3-venv",
+        purpose: "schemathesis gets a place of its own",
+    },
     Debian { program: "gcc", package: "gcc", purpose: "aws-lc and SQLite are compiled from C" },
     Debian {
         program: "nginx",

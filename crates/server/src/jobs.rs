@@ -31,7 +31,6 @@ const COUNT_REST: u32 = 50;
 
 /// Counts the live sessions for the metrics, until it is dropped.
 pub(crate) async fn count_sessions(engine: Arc<Engine>, metrics: Arc<Metrics>) {
-
     loop {
         let began = Stopwatch::start();
         match engine.store.count_sessions().await {

@@ -25,6 +25,9 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 /// Descriptors that are no connections: the store, the log, sockets.
 const OWN_DESCRIPTORS: u64 = 64;
 
+/// Connections that wait in the kernel; it has a cap of its own (`net.core.somaxconn`, mostly 4,096).
+const WAITING: i32 = 4096;
+
 /// What to start.
 pub(crate) struct Start {
     pub(crate) config: Config,
@@ -101,6 +104,9 @@ impl Running {
         let listener = TcpListener::bind(listen).await.map_err(|error| {
             StartError::Listen(format!("cannot listen on {listen}: {error}; choose another --listen ADDR:PORT"))
         })?;
+        // 128 is what one gets, and a burst beyond that (all clients after a restart) loses a second to its first retry. Said
+        // again, it is another number; a kernel that does not like it keeps the first.
+        let _ = rustix::net::listen(&listener, WAITING);
         let address = listener.local_addr().map_err(|error| StartError::Listen(format!("cannot listen: {error}")))?;
         let issuer = match (asked, home.stored_issuer().await?) {
             (Some(asked), _) => asked,
@@ -133,7 +139,7 @@ impl Running {
         let (stop, stopped) = oneshot::channel();
         let limits = http::Limits { connections: config.limits.connections };
         let (acceptor, watch) = tls.unzip();
-        let router = http::observed(http::router(app, more(&engine, address)), telemetry.counting());
+        let router = http::observed(http::router(app, more(&engine, address)), telemetry.seen());
         let watching = telemetry.start(&engine, &home.store);
         let served = tokio::spawn(http::serve(listener, acceptor, router, limits, async {
             let _ = stopped.await;
@@ -218,13 +224,7 @@ pub(crate) fn preflight(config: &Config) -> Result<Checked, StartError> {
              \"127.0.0.1:8080\""
         )));
     }
-    if let Some(listen) = config.metrics.listen.as_deref()
-        && listen.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err())
-    {
-        return Err(StartError::Config(format!(
-            "metrics.listen: {listen} does not end in a port; write it like \"127.0.0.1:9464\""
-        )));
-    }
+    Watch::check(config).map_err(StartError::Config)?;
     Ok(Checked { issuer, tls })
 }
 

@@ -1,11 +1,12 @@
-//! What can be seen from outside: the log here, the metrics (`metrics.rs`) and the audit stream (`events.rs`), which
-//! `watch.rs` puts together for a running server.
+//! What can be seen from outside: the log here, the metrics (`metrics.rs`), the audit stream (`events.rs`) and
+//! spans (`otlp.rs`), which `watch.rs` puts together for a running server.
 //!
 //! The log is for people on a terminal, JSON lines for machines. Secrets are never fields: their types have a silent `Debug`.
 
 mod ears;
 mod events;
 mod metrics;
+mod otlp;
 mod process;
 mod watch;
 
@@ -16,6 +17,7 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 use crate::config::{Config, ConfigError, LogFormat};
 
 pub(crate) use metrics::Metrics;
+pub(crate) use otlp::{Span, Spans, TraceContext};
 pub(crate) use watch::{Watch, Watching};
 
 /// What is written.

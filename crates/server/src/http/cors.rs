@@ -30,8 +30,7 @@ pub(super) async fn tell(State(app): State<Shared>, request: Request<Body>, next
     let is_preflight =
         request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let is_answered_here = is_preflight && origin.is_some();
-    let mut response =
-        if is_answered_here { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    let mut response = if is_answered_here { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
     let headers = response.headers_mut();
     // Also to everybody else: a cache must not give one origin what was told to another (RFC 9110 §12.5.5).
     headers.append(header::VARY, HeaderValue::from_static("origin"));

@@ -35,6 +35,6 @@ pub(super) async fn live() -> Json<Health> {
     responses((status = 200, description = "It answers.", body = Health))
 )]
 pub(super) async fn ready(State(app): State<Shared>) -> Result<Json<Health>, ApiError> {
-    app.engine.store.ready().await?;
+    app.engine.store.ready(app.engine.now()).await?;
     Ok(Json(Health { status: "ready" }))
 }

@@ -21,6 +21,8 @@ use tower::ServiceExt as _;
 const HEADER_PATIENCE: Duration = Duration::from_secs(15);
 /// How long a TLS handshake may take.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a reply may lie unread.
+const UNREAD_MILLIS: u32 = 20_000;
 /// All headers of a request, in bytes.
 const LARGEST_HEADERS: usize = 16 * 1024;
 /// How long nobody is accepted after that could not be done.
@@ -73,6 +75,8 @@ pub(crate) async fn serve(
             },
         };
         let _ = stream.set_nodelay(true);
+        // Whoever asks and never reads would hold its connection, and what waits in it, for ever: the kernel ends it.
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD_MILLIS);
         let connection = Connection { peer, router: router.clone(), under_way: under_way.watcher() };
         let tls = tls.clone().map(|tls| (tls, not_stopping.clone()));
         tokio::spawn(async move {

@@ -27,7 +27,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::DefaultBodyLimit,
-    http::{HeaderValue, Request, header},
+    http::{HeaderValue, Request, Version, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -39,7 +39,7 @@ use crate::config::Config;
 
 pub(crate) use cookie::is_loopback;
 pub(crate) use listener::{Limits, breathe, serve};
-pub(crate) use observe::observed;
+pub(crate) use observe::{Seen, observed};
 
 /// What handlers share.
 pub(crate) struct App {
@@ -96,7 +96,13 @@ fn routes() -> OpenApiRouter<Shared> {
 
 /// Headers that every reply carries.
 async fn protect(request: Request<axum::body::Body>, next: Next) -> Response {
-    let mut response = next.run(request).await.into_response();
+    // RFC 9112 §3.2: without Host, or with several, nobody knows whom the request is for.
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    let mut response = if hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11) {
+        next.run(request).await.into_response()
+    } else {
+        ApiError::InvalidRequest("The request needs one Host header.".to_owned()).into_response()
+    };
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     for (name, value) in [

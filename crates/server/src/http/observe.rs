@@ -1,4 +1,4 @@
-//! What is seen of every request: its span and number, the line of the log, and what the metrics count.
+//! What is seen of every request: its number and span, the line of the log, and what the metrics count.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -12,37 +12,52 @@ use axum::{
     Router,
     body::Body,
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue},
+    http::{HeaderName, HeaderValue, Method},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+use regrant_engine::ports::Clock;
 use tracing::{Instrument, Level, field::Empty};
 
-use crate::{system::Stopwatch, telemetry::Metrics};
+use crate::{
+    system::{Stopwatch, SystemClock},
+    telemetry::{Metrics, Span, Spans, TraceContext},
+};
 
 /// The number of a request, for whoever asks what became of it.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// W3C Trace Context §3.2.
+const TRACE_PARENT: &str = "traceparent";
 /// The route of what has none.
 const UNMATCHED: &str = "unmatched";
 
+/// Who sees requests.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) metrics: Option<Arc<Metrics>>,
+    pub(crate) spans: Option<Spans>,
+}
+
 struct Observer {
-    metrics: Option<Arc<Metrics>>,
+    by: Seen,
     requests: AtomicU64,
     /// Keyed at random, so that a request's number tells nobody how many there were.
     numbers: RandomState,
 }
 
 /// Observes every route of `router`.
-pub(crate) fn observed(router: Router, metrics: Option<Arc<Metrics>>) -> Router {
-    let observer = Observer { metrics, requests: AtomicU64::new(0), numbers: RandomState::new() };
+pub(crate) fn observed(router: Router, by: Seen) -> Router {
+    let observer = Observer { by, requests: AtomicU64::new(0), numbers: RandomState::new() };
     router.layer(middleware::from_fn_with_state(Arc::new(observer), observe))
 }
 
 async fn observe(State(observer): State<Arc<Observer>>, request: Request, next: Next) -> Response {
+    let number = observer.requests.fetch_add(1, Ordering::Relaxed);
     // Ours and not the caller's: one that comes from outside could be anything, or another's.
-    let id = format!("{:016x}", observer.numbers.hash_one(observer.requests.fetch_add(1, Ordering::Relaxed)));
-    let mut response = if observer.metrics.is_some() || tracing::enabled!(Level::DEBUG) {
-        seen(&observer, &id, request, next).await
+    let id = format!("{:016x}", observer.numbers.hash_one(number));
+    let Seen { metrics, spans } = &observer.by;
+    let mut response = if metrics.is_some() || spans.is_some() || tracing::enabled!(Level::DEBUG) {
+        seen(&observer, number, &id, request, next).await
     } else {
         next.run(request).await.into_response()
     };
@@ -52,20 +67,51 @@ async fn observe(State(observer): State<Arc<Observer>>, request: Request, next: 
     response
 }
 
-async fn seen(observer: &Observer, id: &str, request: Request<Body>, next: Next) -> Response {
+async fn seen(observer: &Observer, number: u64, id: &str, request: Request<Body>, next: Next) -> Response {
+    let Seen { metrics, spans } = &observer.by;
     let began = Stopwatch::start();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let traced = spans.as_ref().and_then(|spans| Some((spans, observer.trace(number, &request)?, SystemClock.now())));
+    let (method, path) = (known(request.method()), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
-    let span = tracing::debug_span!("request", id, %method, route, status = Empty, micros = Empty);
+    let span = tracing::debug_span!("request", id, method, route, status = Empty, micros = Empty);
     let response = next.run(request).instrument(span.clone()).await.into_response();
     let (status, took) = (response.status().as_u16(), began.elapsed());
-    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    span.record("status", status).record("micros", micros);
+    span.record("status", status).record("micros", u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     // The path only: a query may hold what somebody should not have put there.
     span.in_scope(|| tracing::debug!(path, "answered"));
-    if let Some(metrics) = &observer.metrics {
-        metrics.answered(route, &method, status, took);
+    if let Some(metrics) = metrics {
+        metrics.answered(route, method, status, took);
+    }
+    if let Some((spans, context, at)) = traced {
+        let (id, route) = (id.to_owned(), route.to_owned());
+        spans.tell(Span { context, id, method, route, status, began: at.millis(), took });
     }
     response
+}
+
+impl Observer {
+    /// The trace that a request belongs to: its caller's, or one of its own. `None` where the caller does not record it.
+    fn trace(&self, number: u64, request: &Request<Body>) -> Option<TraceContext> {
+        let parent = request.headers().get(TRACE_PARENT).and_then(|value| value.to_str().ok());
+        // W3C Trace Context §4.3: what is none begins a new trace.
+        parent.and_then(|text| TraceContext::parse(text).ok()).unwrap_or_else(|| {
+            let [high, low] = [1, 2].map(|half| self.numbers.hash_one((number, half)));
+            Some(TraceContext { trace: format!("{high:016x}{low:016x}"), parent: None })
+        })
+    }
+}
+
+/// Anybody may send another method, and each would be a series of its own.
+fn known(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
 }

@@ -64,7 +64,7 @@ pub(super) fn document(api: &OpenApi, issuer: &str, cookie: &str) -> Bytes {
                 "version": env!("CARGO_PKG_VERSION"),
                 "description": "Tokens and sessions for first-party applications. 401 is over; 403 needs more or comes from \
                     the wrong origin; 429 and 503 carry Retry-After and never end anything. Any path that is not here answers \
-                    404, any method that is not here 405, as problem documents.",
+                    404, any method that is not here 405, as problem documents. Metrics are on a listener of their own.",
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             }),
         );
@@ -104,7 +104,8 @@ fn refusals(operation: &str) -> Vec<ApiError> {
     let limited = || ApiError::Limited(Seconds(60));
     // Using a refresh token, from the cookie or from the body.
     let used = || {
-        let over = [WireReason::Expired, WireReason::SignedOut, WireReason::Reused, WireReason::Ended, WireReason::Unknown];
+        let over =
+            [WireReason::Expired, WireReason::SignedOut, WireReason::Reused, WireReason::Ended, WireReason::Unknown];
         let refused =
             [Refusal::Superseded, Refusal::Stale, Refusal::Client, Refusal::Proof, Refusal::Scope, Refusal::StepUp];
         let over = over.into_iter().map(ApiError::Over).chain(refused.into_iter().map(ApiError::Refused));
@@ -132,10 +133,12 @@ fn refusals(operation: &str) -> Vec<ApiError> {
         "ready" => vec![vec![ApiError::Broken(Broken::Overloaded)]],
         _ => Vec::new(),
     };
-    all.into_iter().flatten().collect()
+    // Of every call: `protect()` in `mod.rs`.
+    let host = ApiError::InvalidRequest("The request needs one Host header.".to_owned());
+    all.into_iter().flatten().chain([host]).collect()
 }
 
-/// The operations, as [`refusals`] knows them, that have no refusals of their own are `live`, `jwks` and `openapi`.
+/// The operations that [`refusals`] knows; `live`, `jwks` and `openapi` have none of their own.
 const OPERATIONS: [&str; 10] = [
     "sign_in",
     "renew",

@@ -292,9 +292,11 @@ impl IntoResponse for ApiError {
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if matches!(self, Self::AccessToken) {
-            // RFC 6750 §3.
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110 §15.5.2, RFC 6750 §3.
+            let wrong_token = matches!(self, Self::AccessToken);
+            let challenge = if wrong_token { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response
     }

@@ -39,7 +39,9 @@ impl Origins {
 
     /// The `Origin` of a call, if it is listed.
     pub(super) fn listed<'h>(&self, headers: &'h HeaderMap) -> Option<&'h HeaderValue> {
-        headers.get(header::ORIGIN).filter(|origin| self.listed.iter().any(|known| known.as_bytes() == origin.as_bytes()))
+        headers
+            .get(header::ORIGIN)
+            .filter(|origin| self.listed.iter().any(|known| known.as_bytes() == origin.as_bytes()))
     }
 
     /// In development the same server is `localhost` and `127.0.0.1`, whichever the developer typed: the page's own host is

@@ -176,7 +176,7 @@ pub(super) async fn create(
 }
 
 fn check_texts(asked: &SignInBody) -> Result<(), ApiError> {
-    let odd = |text: &str| text.trim().is_empty() || text.chars().any(char::is_control);
+    let odd = |text: &str| text.trim().is_empty() || text.chars().any(crate::text::is_hidden);
     if asked.device.as_ref().is_some_and(|device| odd(device) || device.chars().count() > LONGEST_DEVICE) {
         return Err(ApiError::InvalidRequest(format!(
             "\"device\" must be 1 to {LONGEST_DEVICE} characters without control characters."

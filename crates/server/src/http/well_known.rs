@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 
 use super::Shared;
 
-/// How the document describes it; the engine keeps it written out.
+// How /openapi.json describes it; the engine keeps it written out.
+/// A JWK set (RFC 7517 §5): `kty`, `kid`, `alg`, `use` and the public key's own members.
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "it is described, never made")]
 struct KeySet {

@@ -36,7 +36,7 @@ const AT_ONCE: usize = 256;
 /// How often the log is told of events that were left out.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 /// How long what waits may take when the server stops.
-const LAST_EVENTS: Duration = Duration::from_secs(5);
+const LAST_EVENTS: Duration = Duration::from_secs(2);
 /// What stands for standard output in the configuration.
 const STANDARD_OUTPUT: &str = "stdout";
 
@@ -133,7 +133,10 @@ impl EventStream {
         let dropped = self.counts.dropped.get();
         if dropped > *told {
             let events = dropped - *told;
-            tracing::warn!(events, "events were left out of the stream, which is too slow or fails; the timeline has them");
+            tracing::warn!(
+                events,
+                "events were left out of the stream, which is too slow or fails; the timeline has them"
+            );
             *told = dropped;
         }
     }
@@ -157,7 +160,7 @@ impl Tap {
 fn write(mut sink: Sink, queue: &Receiver<Message>, reopen: &AtomicBool, counts: &Counts) {
     let mut text = Vec::new();
     let mut ends = false;
-    while let (false, Ok(first)) = (ends, queue.recv()) {
+    while !ends && let Ok(first) = queue.recv() {
         text.clear();
         let mut lines = 0;
         for message in std::iter::once(first).chain(queue.try_iter().take(AT_ONCE - 1)) {

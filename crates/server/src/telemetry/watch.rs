@@ -1,6 +1,6 @@
 //! Metrics and audit stream of a running server, put together: opened before anything is made, wired, started, stopped.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -18,11 +18,14 @@ use super::{
     ears::Ears,
     events::EventStream,
     metrics::observer,
+    otlp::{self, Spans},
 };
 use crate::{config::Config, http, jobs};
 
 /// One monitoring system asks at a time; a few more may try it by hand.
 const CONNECTIONS: u32 = 16;
+/// How long the last spans may take when the server stops.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 /// What the page is (OpenMetrics 1.0).
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -30,9 +33,23 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 pub(crate) struct Watch {
     metrics: Option<(Arc<Metrics>, TcpListener)>,
     stream: Option<EventStream>,
+    spans: Option<(Spans, otlp::Sender)>,
 }
 
 impl Watch {
+    /// Looks at what [`open`](Self::open) would refuse, without opening anything.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong and how to mend it.
+    pub(crate) fn check(config: &Config) -> Result<(), String> {
+        if let Some(listen) = config.metrics.listen.as_deref()
+            && listen.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err())
+        {
+            return Err(format!("metrics.listen: {listen} does not end in a port; write it like \"127.0.0.1:9464\""));
+        }
+        config.log.otlp.as_deref().map_or(Ok(()), |base| otlp::to(base).map(|_| ()))
+    }
+
     /// Opens what the configuration names.
     ///
     /// # Errors
@@ -48,7 +65,8 @@ impl Watch {
             }
             None => None,
         };
-        Ok(Self { metrics, stream })
+        let spans = config.log.otlp.as_deref().map(otlp::to).transpose()?;
+        Ok(Self { metrics, stream, spans })
     }
 
     /// Who listens to the store's writer.
@@ -61,8 +79,12 @@ impl Watch {
         observer(self.counting().as_ref())
     }
 
-    /// What requests are counted in.
-    pub(crate) fn counting(&self) -> Option<Arc<Metrics>> {
+    /// Who sees requests.
+    pub(crate) fn seen(&self) -> http::Seen {
+        http::Seen { metrics: self.counting(), spans: self.spans.as_ref().map(|(spans, _)| spans.clone()) }
+    }
+
+    fn counting(&self) -> Option<Arc<Metrics>> {
         self.metrics.as_ref().map(|(metrics, _)| Arc::clone(metrics))
     }
 
@@ -85,7 +107,9 @@ impl Watch {
             let (stop, stopped) = oneshot::channel();
             (stop, tokio::spawn(stream.keep(stopped)))
         });
-        Watching { pages, stream }
+        // Ends by itself once the last request is answered and nobody is left who could tell of one.
+        let spans = self.spans.map(|(_, sender)| tokio::spawn(otlp::send(sender)));
+        Watching { pages, stream, spans }
     }
 }
 
@@ -93,6 +117,7 @@ impl Watch {
 pub(crate) struct Watching {
     pages: Option<Pages>,
     stream: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    spans: Option<JoinHandle<()>>,
 }
 
 struct Pages {
@@ -112,8 +137,13 @@ impl Watching {
         }
     }
 
-    /// Writes the last events. After the store is closed.
+    /// Writes the last events and sends the last spans. After the store is closed.
     pub(crate) async fn stop(self) {
+        if let Some(spans) = self.spans
+            && tokio::time::timeout(LAST_SPANS, spans).await.is_err()
+        {
+            tracing::warn!("the last spans could not be sent");
+        }
         if let Some((stop, kept)) = self.stream {
             let _ = stop.send(());
             let _ = kept.await;

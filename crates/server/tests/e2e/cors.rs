@@ -15,9 +15,8 @@ fn server() -> Server {
 /// The headers of CORS, without the beginning that they share.
 fn told(answer: &Answer) -> Vec<(&str, &str)> {
     let named = answer.headers.iter();
-    let mut told: Vec<_> = named
-        .filter_map(|(name, value)| Some((name.strip_prefix("access-control-")?, value.as_str())))
-        .collect();
+    let mut told: Vec<_> =
+        named.filter_map(|(name, value)| Some((name.strip_prefix("access-control-")?, value.as_str()))).collect();
     told.sort_unstable();
     told
 }

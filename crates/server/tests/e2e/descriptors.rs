@@ -16,7 +16,7 @@ fn a_server_out_of_descriptors_waits_without_spinning_and_recovers() {
     assert!(server.log().contains("LimitNOFILE"), "{}", server.log());
     let client = server.client();
 
-    // The kernel takes them all; the server, a few dozen.
+    // The server takes a few dozen of them, and the rest waits in the kernel.
     let idle: Vec<_> = (0..200).map(|_| raw(&client)).collect();
     eventually("the server is out of descriptors", || {
         server.log().contains("connections cannot be accepted").then_some(())

@@ -175,13 +175,49 @@ fn a_damaged_store_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn an_empty_store_file_beside_a_key_file_is_said_to_be_damaged_or_begun_anew_never_silently_wrong() {
+fn an_empty_store_file_is_refused_and_not_begun_anew() {
+    let (home, _) = used();
+    let file = home.data().join("regrant.db");
+    fs::write(&file, "").unwrap();
+    home.serve_in_vain(&[]).complains(2, &["regrant.db", "is empty", "restore a backup"]);
+    assert_eq!(fs::metadata(&file).unwrap().len(), 0, "it was left alone");
+}
+
+#[test]
+fn what_others_could_write_or_read_is_refused() {
     let (home, token) = used();
-    fs::write(home.data().join("regrant.db"), "").unwrap();
-    // An empty file is what SQLite makes of a new store; the keys are the old ones. Nobody is signed in.
-    let server = home.serve();
-    server.client().refresh(&token).over("unknown");
-    assert_eq!(server.regrant(&["--json", "user", "list"]).ok().out.trim(), "[]");
+    let (directory, file) = (home.data().to_owned(), home.data().join("regrant.db"));
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    mode(&directory, 0o777);
+    home.serve_in_vain(&[]).complains(2, &["777", "chmod 700"]);
+    mode(&directory, 0o700);
+    mode(&file, 0o644);
+    home.serve_in_vain(&[]).complains(2, &["regrant.db", "644", "chmod 600"]);
+    mode(&file, 0o600);
+    home.serve().client().renew(&token);
+}
+
+#[test]
+fn a_link_in_place_of_the_lock_writes_to_nobodys_file() {
+    let (home, _) = used();
+    let (lock, victim) = (home.data().join("lock"), home.path("victim"));
+    fs::write(&victim, "precious").unwrap();
+    fs::remove_file(&lock).unwrap();
+    std::os::unix::fs::symlink(&victim, &lock).unwrap();
+    home.serve_in_vain(&[]).complains(2, &["cannot lock"]);
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+}
+
+#[test]
+fn a_first_start_that_was_killed_is_begun_anew() {
+    let home = Home::new();
+    fs::create_dir_all(home.data()).unwrap();
+    fs::set_permissions(home.data(), fs::Permissions::from_mode(0o700)).unwrap();
+    for left in ["regrant.db.new", "regrant.db.new-wal"] {
+        fs::write(home.data().join(left), "half of a store").unwrap();
+    }
+    home.serve().client().get("/health/ready").send().expect(200);
+    assert!(!home.data().join("regrant.db.new").exists());
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod clock;
 mod command_line;
 mod cors;
 mod descriptors;
+mod document;
 mod durability;
 mod faults;
 mod garbage;

@@ -253,6 +253,9 @@ fn an_audience_and_a_scope_can_be_asked_for_as_far_as_the_operator_allows() {
     sign_in(EMAIL, json!({"audience": "https://evil.example.com"})).refused(400, "invalid_target", None);
     sign_in(EMAIL, json!({"scope": "openid regrant:admin"})).refused(400, "invalid_scope", None);
     sign_in(EMAIL, json!({"scope": "everything"})).refused(400, "invalid_scope", None);
+    // A token repeats nothing, or a sign-in could ask for one that is too long to be made.
+    let repeated = sign_in(EMAIL, json!({"scope": "openid ".repeat(2000).trim()})).expect(200);
+    assert_eq!(granted(&repeated).1, "openid");
 
     let admin = sign_in("root@example.com", json!({"scope": "openid regrant:admin"})).expect(200);
     assert_eq!(granted(&admin).1, "openid regrant:admin");

@@ -13,4 +13,5 @@
 mod support;
 
 mod page;
+mod spans;
 mod stream;

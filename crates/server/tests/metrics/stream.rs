@@ -130,5 +130,7 @@ fn a_disk_that_is_full_is_said_and_hurts_nobody() {
 
 #[test]
 fn a_file_that_cannot_be_is_said() {
-    streaming_to("nowhere/audit.jsonl").serve_in_vain(&[]).complains(2, &["events.stream", "nowhere/audit.jsonl", "stdout"]);
+    streaming_to("nowhere/audit.jsonl")
+        .serve_in_vain(&[])
+        .complains(2, &["events.stream", "nowhere/audit.jsonl", "stdout"]);
 }

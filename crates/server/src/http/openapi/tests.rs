@@ -69,6 +69,7 @@ fn every_operation_has_a_name_of_its_own_and_its_refusals() {
         assert!(operation["summary"].is_string(), "{method} {path}");
         assert!(operation["description"].is_null(), "{method} {path} tells its code's comments to the world");
         let responses = operation["responses"].as_object().unwrap();
+        assert!(responses.contains_key("400"), "{method} {path}: any request may be without Host");
         assert!(responses.contains_key("200") != responses.contains_key("204"), "{method} {path}");
         for (status, response) in responses.iter().filter(|(status, _)| ["429", "503"].contains(&status.as_str())) {
             assert_eq!(response["headers"]["Retry-After"]["required"], true, "{method} {path} {status}");
@@ -81,10 +82,7 @@ fn requests_are_described_as_they_are_read() {
     let document = made();
     let schema = |name: &str| document["components"]["schemas"][name].clone();
     let members = |name: &str| schema(name)["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(
-        members("SignInBody"),
-        ["audience", "delivery", "device", "identifier", "password", "persist", "scope"]
-    );
+    assert_eq!(members("SignInBody"), ["audience", "delivery", "device", "identifier", "password", "persist", "scope"]);
     assert_eq!(schema("SignInBody")["required"], json!(["identifier", "password"]));
     assert_eq!(members("RefreshBody"), ["refresh_token", "rotate"]);
     assert_eq!(schema("RefreshBody").get("required"), None);

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Answer, Home};
 
 /// Panics if `answer` is none that the document knows for `head`, the request's first lines.
-pub(super) fn check(head: &str, answer: &Answer) {
+pub(crate) fn check(head: &str, answer: &Answer) {
     let mut words = head.split(' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     // nginx answers for itself; hyper does, without a body, when it cannot read a request at all.
@@ -98,7 +98,8 @@ fn fits(document: &Value, schema: &Value, value: &Value) -> Result<(), String> {
             "const" if value != rule => return wrong(format!("is not {rule}")),
             "enum" if !list().contains(value) => return wrong(format!("is none of {rule}")),
             "required" => {
-                if let Some(missing) = list().iter().find(|name| value.get(name.as_str().unwrap_or_default()).is_none()) {
+                if let Some(missing) = list().iter().find(|name| value.get(name.as_str().unwrap_or_default()).is_none())
+                {
                     return wrong(format!("has no {missing}"));
                 }
             }

@@ -3,7 +3,7 @@
 mod client;
 mod clock;
 mod disk;
-mod document;
+pub(crate) mod document;
 mod home;
 mod poll;
 mod server;
