@@ -45,8 +45,7 @@ pub enum Tactic {
     /// Does not know, and aims at the middle of the time in which the victim is due, corrected by whether it came first.
     InStepBlind,
     /// Peeks every 5 seconds with the token it holds, as if the reply told when the victim has rotated, and then renews within
-    /// the burst window. `POST /session/refresh` tells readers nothing of the kind; `GET /auth/verify` still does, by setting
-    /// the cookie for a replay and not for the newest token.
+    /// the burst window. No reply tells readers that any more: this is what it would cost if one did.
     InStepWatching,
     /// Uses the copy a day later.
     Delayed,

@@ -190,8 +190,9 @@ fn answer(status: u16, refusals: &[&ApiError]) -> Value {
             let told = json!({"description": "Come back after so many seconds.", "required": true, "schema": schema});
             headers.insert("Retry-After".to_owned(), told);
         }
-        if matches!(refusal, ApiError::AccessToken) {
-            let told = json!({"description": "With `invalid_token` (RFC 6750 §3).", "schema": {"type": "string"}});
+        if status == 401 {
+            let described = "`Bearer`, with `error=\"invalid_token\"` where an access token was shown (RFC 6750 §3).";
+            let told = json!({"description": described, "required": true, "schema": {"type": "string"}});
             headers.insert("WWW-Authenticate".to_owned(), told);
         }
     }

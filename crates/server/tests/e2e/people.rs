@@ -66,6 +66,26 @@ fn a_password_set_by_the_operator_ends_every_session() {
     attempt(&client, EMAIL, new).expect(200);
 }
 
+/// Each role is told in every access token: without a limit a token could grow too long to be made.
+#[test]
+fn a_user_has_at_most_fifty_roles() {
+    let server = Home::with_user().serve();
+    let names: Vec<String> = (0..51).map(|n| format!("role-{n}")).collect();
+    for name in &names {
+        server.regrant(&["role", "add", name]).ok();
+    }
+    let many: Vec<&str> = names.iter().flat_map(|name| ["--role", name.as_str()]).collect();
+    let add = [&["user", "add", "many@example.com"], many.as_slice()].concat();
+    server.regrant(&add).complains(2, &["at most 50 roles"]);
+    for name in &names[..50] {
+        server.regrant(&["role", "grant", name, EMAIL]).ok();
+    }
+    server.regrant(&["role", "grant", &names[50], EMAIL]).complains(1, &["at most 50 roles"]);
+    server.regrant(&["role", "grant", &names[0], EMAIL]).ok();
+    let (signed_in, _) = server.client().sign_in();
+    assert_eq!(roles(&signed_in.text("/access_token")).as_array().unwrap().len(), 50);
+}
+
 #[test]
 fn a_role_is_in_the_next_access_token() {
     let server = Home::with_user().serve();

@@ -226,6 +226,20 @@ fn verified_by_another_library(server: &Server, token: &str) -> Value {
     header_json
 }
 
+/// RFC 9110 §15.5.2.
+#[test]
+fn every_401_names_a_scheme() {
+    let server = Home::with_user().serve();
+    let client = server.client();
+    let challenge = |answer: Answer| answer.expect(401).header("www-authenticate").map(str::to_owned);
+    let wrong = json!({"identifier": EMAIL, "password": "not the one", "delivery": "body"});
+    assert_eq!(challenge(client.post("/session").json(&wrong).send()).as_deref(), Some("Bearer"));
+    assert_eq!(challenge(client.get("/session").send()).as_deref(), Some("Bearer"));
+    assert_eq!(challenge(client.refresh_by_body("rg1_x")).as_deref(), Some("Bearer"));
+    let bad_token = client.get("/session").header("authorization", "Bearer x").send();
+    assert_eq!(challenge(bad_token).as_deref(), Some("Bearer error=\"invalid_token\""));
+}
+
 #[test]
 fn an_audience_and_a_scope_can_be_asked_for_as_far_as_the_operator_allows() {
     let mut home = Home::with_user();
