@@ -6,7 +6,11 @@
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::context::{AddressDigest, Network, Prefix, UserAgentFamily};
+use crate::{
+    context::{AddressDigest, Network, Networks, Prefix, UserAgentFamily},
+    id::GrantRef,
+    token::{GrantId, KeyId, Salt},
+};
 
 mod histories;
 mod verdicts;
