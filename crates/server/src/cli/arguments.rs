@@ -267,7 +267,8 @@ pub(super) enum KeyCommand {
     /// Take a key away
     Retire {
         /// The signing key's kid, or the refresh key's number
-        #[arg(value_name = "KID")]
+        // A kid is a thumbprint in base64url, and one in 64 begins with a hyphen.
+        #[arg(value_name = "KID", allow_hyphen_values = true)]
         id: String,
         /// Somebody else may have it: it is refused from now on, with all that it made
         #[arg(long)]
@@ -276,4 +277,27 @@ pub(super) enum KeyCommand {
         #[arg(long, default_value = "signing")]
         kind: KeyKind,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::{Arguments, KeyCommand, Subcommand};
+
+    #[test]
+    fn a_kid_may_begin_with_a_hyphen() {
+        for kid in ["-Mabc", "-hV", "--x", "plain"] {
+            for words in [vec!["key", "retire", kid, "--compromised"], vec!["key", "retire", "--compromised", kid]] {
+                let parsed = Arguments::try_parse_from([&["regrant"], words.as_slice()].concat())
+                    .map_err(|error| error.to_string());
+                let Ok(Some(Subcommand::Key { command: KeyCommand::Retire { id, compromised, .. } })) =
+                    parsed.map(|arguments| arguments.command)
+                else {
+                    panic!("{words:?} is no retirement");
+                };
+                assert_eq!((id.as_str(), compromised), (kid, true), "{words:?}");
+            }
+        }
+    }
 }
