@@ -9,7 +9,7 @@ use crate::{
     token::{Endpoint, GrantId, KeyId, Salt},
 };
 
-/// A grant with all that its use depends on: what the store loads, and what [`decide`] reads.
+/// A grant with all that its use depends on: what the store loads, and what [`decide`](super::decide) reads.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct State {
     /// The grant itself.
