@@ -28,8 +28,11 @@ fn problem(status: u16, code: &str, reason: Option<&str>) -> Value {
 fn an_answer_that_the_document_does_not_know_is_found() {
     const PROBLEM: (&str, &str) = ("content-type", "application/problem+json");
     const JSON: (&str, &str) = ("content-type", "application/json");
-    let told =
-        |status, code, reason| objection("GET /session HTTP/1.1", status, &[PROBLEM], &problem(status, code, reason));
+    const CHALLENGE: (&str, &str) = ("www-authenticate", "Bearer");
+    let told = |status, code, reason| {
+        objection("GET /session HTTP/1.1", status, &[PROBLEM, CHALLENGE], &problem(status, code, reason))
+    };
+    let unchallenged = objection("GET /session HTTP/1.1", 401, &[PROBLEM], &problem(401, "not_signed_in", None));
     for (what, found, objected) in [
         ("a status", told(418, "not_signed_in", None), Some("does not know the status")),
         ("a code of another call", told(401, "invalid_credentials", None), Some("is 0 of")),
@@ -38,6 +41,7 @@ fn an_answer_that_the_document_does_not_know_is_found() {
         ("a reason of another code", told(401, "invalid_refresh_token", Some("proof_required")), Some("is 0 of")),
         ("a reason too few", told(401, "invalid_refresh_token", None), Some("is 0 of")),
         ("a reason too many", told(401, "not_signed_in", Some("ended")), Some("is 0 of")),
+        ("401 without a challenge", unchallenged, Some("WWW-Authenticate is missing")),
         ("429 without Retry-After", told(429, "too_many_requests", None), Some("Retry-After is missing")),
         ("as it is", told(401, "invalid_refresh_token", Some("ended")), None),
         ("a type", objection("GET /health/live HTTP/1.1", 200, &[PROBLEM], &json!({"status": "live"})), Some("")),
