@@ -324,5 +324,3 @@ impl Store for SqliteStore {
 
 #[cfg(test)]
 pub(crate) mod tests;
-#[cfg(test)]
-mod tests_keys;

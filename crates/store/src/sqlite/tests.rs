@@ -38,6 +38,8 @@ use super::{
 };
 use crate::contract::world::{PASSWORD, Place, RealRandom, World};
 
+mod keys;
+
 /// A store in a temporary directory.
 pub(crate) struct Directory {
     directory: TempDir,

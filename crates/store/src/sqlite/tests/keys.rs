@@ -1,13 +1,5 @@
 //! Keys in the embedded store: one writer of the ring, what is over stays over, and what a compromised key takes with it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test's helpers fail by panicking"
-)]
-
 use std::collections::BTreeMap;
 
 use regrant_engine::{
@@ -21,7 +13,7 @@ use regrant_engine::{
 };
 use rusqlite::{Connection, params};
 
-use super::{file, tests::Directory};
+use super::{super::key, Directory, file};
 use crate::contract::world::{RealRandom, Seen, World, at_once};
 
 /// That of the contract's world.
@@ -264,7 +256,7 @@ fn a_store_of_the_first_version_is_brought_up() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("regrant.db");
     let old = Connection::open(&path).unwrap();
-    old.execute_batch(include_str!("../../migrations/sqlite/0001_initial.sql")).unwrap();
+    old.execute_batch(include_str!("../../../migrations/sqlite/0001_initial.sql")).unwrap();
     old.execute_batch("PRAGMA application_id = 0x52475254; PRAGMA user_version = 1;").unwrap();
     old.execute(
         "INSERT INTO signing_keys (kid, algorithm, state, created_at, sealed) VALUES ('k', 'ES256', 'active', 17, x'00')",
@@ -274,8 +266,8 @@ fn a_store_of_the_first_version_is_brought_up() {
     old.execute("INSERT INTO refresh_keys (id, check_value) VALUES (1, ?)", params![[1u8; 16]]).unwrap();
     drop(old);
     let db = file::open_for_writing(&path).unwrap();
-    let keys = super::key::all(&db).unwrap();
+    let keys = key::all(&db).unwrap();
     assert_eq!((keys[0].since.millis(), keys[0].longest_token), (17, Seconds::DAY), "a day is the most there could be");
-    let records = super::key::refresh_keys(&db).unwrap();
+    let records = key::refresh_keys(&db).unwrap();
     assert_eq!((records[0].id, records[0].mark), (KeyId(1), None));
 }
