@@ -255,7 +255,7 @@ impl Seeder {
         self.chance.fill(&mut salt);
         let grant = Grant {
             id: GrantId::new(user.shard, &*self.chance),
-            public_id: GrantRef::new(at, &*self.chance),
+            public_id: GrantRef::own_of(id),
             salt: Salt(salt),
             key: self.refresh_keys.active(),
             endpoint: Endpoint::Session,

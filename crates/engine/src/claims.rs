@@ -111,6 +111,12 @@ impl ClaimMapping {
         mapping.iter().map(entry).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Whether nothing is told beyond what every token tells.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Puts the mapped claims of the user of `facts` behind those of `payload`, which is a JSON object with members.
     ///
     /// Too many for a token: none of them is told, and the log says whose. A part could say something else than the whole.

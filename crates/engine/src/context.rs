@@ -144,6 +144,28 @@ impl Prefix {
     }
 }
 
+impl Prefix {
+    /// The bytes that are kept, for a store: three of IPv4, six of IPv6.
+    #[must_use]
+    pub fn to_bytes(self) -> Vec<u8> {
+        match self.0 {
+            IpAddr::V4(v4) => v4.octets().into_iter().take(3).collect(),
+            IpAddr::V6(v6) => v6.octets().into_iter().take(6).collect(),
+        }
+    }
+
+    /// Back from [`Self::to_bytes`]; `None` for anything else.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let address = match *bytes {
+            [a, b, c] => IpAddr::V4(Ipv4Addr::new(a, b, c, 0)),
+            [a, b, c, d, e, f] => IpAddr::V6(Ipv6Addr::from([a, b, c, d, e, f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
+            _ => return None,
+        };
+        Some(Self(address))
+    }
+}
+
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let length = if self.0.is_ipv4() { 24 } else { 48 };

@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    context::Context,
-    id::{ClientId, EventId, GrantRef, SessionId, UserId},
+    context::{Context, Prefix, UserAgentFamily},
+    id::{ClientId, EventId, Generation, GrantRef, SessionId, UserId},
     ports::Random,
     reason::{Reason, named},
     time::Time,
@@ -178,6 +178,44 @@ impl Event {
         self.grant = Some(grant.public_id);
         self.client = Some(grant.client.clone());
         self
+    }
+}
+
+/// One renewal of a grant, as far as it is not said by the grant itself. Stores keep the last ones of each grant beside it:
+/// there are more of them than of all other events together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Renewal {
+    /// When.
+    pub at: Time,
+    /// The generation that it issued; the one before was presented.
+    pub issued: Generation,
+    /// By what program.
+    pub user_agent: UserAgentFamily,
+    /// From where.
+    pub prefix: Prefix,
+}
+
+impl Renewal {
+    /// The line of the timeline that tells of it.
+    #[must_use]
+    pub fn told(&self, grant: &crate::refresh::Grant) -> Event {
+        let event = Event {
+            id: EventId::of_renewal(self.at, grant.public_id, self.issued),
+            at: self.at,
+            kind: EventKind::Rotated,
+            actor: Actor::User,
+            user: None,
+            session: None,
+            grant: None,
+            client: None,
+            reason: None,
+            context: Some(Origin {
+                network: self.prefix.to_string(),
+                user_agent: self.user_agent.as_str().to_owned(),
+            }),
+            data: Map::new(),
+        };
+        event.of(grant).with("presented", self.issued.0.saturating_sub(1)).with("issued", self.issued.0)
     }
 }
 

@@ -106,6 +106,27 @@ id!(
     /// One line of the timeline.
     EventId, "evt_");
 
+impl GrantRef {
+    /// Of a session's own grant: one id less to keep, and to look up.
+    #[must_use]
+    pub const fn own_of(session: SessionId) -> Self {
+        Self(session.0)
+    }
+}
+
+impl EventId {
+    /// Of the renewal at `at` that issued `issued`: the same each time that it is told, so that nobody has to keep it. It
+    /// comes before all else in its millisecond.
+    #[must_use]
+    pub fn of_renewal(at: Time, grant: GrantRef, issued: Generation) -> Self {
+        let [.., a, b, c, d] = grant.0;
+        let [_, _, high, low] = issued.0.to_be_bytes();
+        let millis = u64::try_from(at.millis()).unwrap_or(0);
+        let tail = [0, 0, 0, 0, high, low, a, b, c, d];
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid().into_bytes())
+    }
+}
+
 /// RFC 9562 §5.7: 48 bits of Unix milliseconds, then a counter (§6.2, method 1) so that what one process makes within a
 /// millisecond keeps its order, then 48 random bits.
 fn uuid_v7(now: Time, random: &dyn Random) -> [u8; 16] {

@@ -187,7 +187,7 @@ async fn open(
     let session_id = SessionId::new(now, &*engine.random);
     let grant = Grant {
         id: GrantId::new(account.shard, &*engine.random),
-        public_id: GrantRef::new(now, &*engine.random),
+        public_id: GrantRef::own_of(session_id),
         salt: Salt(salt),
         key: engine.refresh_keys.active(),
         endpoint: Endpoint::Session,

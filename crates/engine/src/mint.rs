@@ -10,7 +10,7 @@ use crate::{
     claims::ClaimMapping,
     id::{SessionId, UserId},
     keyring::{KeyState, SealedKey},
-    ports::{Facts, Random},
+    ports::{Facts, Random, Wanted},
     refresh::Grant,
     time::{Seconds, Time},
 };
@@ -144,6 +144,12 @@ impl Mint {
     #[must_use]
     pub fn jwks(&self) -> Arc<str> {
         Arc::clone(&self.keys().json)
+    }
+
+    /// Which facts its tokens tell.
+    #[must_use]
+    pub fn wanted(&self) -> Wanted {
+        if self.claims.is_empty() { Wanted::Roles } else { Wanted::Person }
     }
 
     /// How long access tokens live.

@@ -6,7 +6,7 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use crate::{
-    event::{Actor, Event, Mail},
+    event::{Actor, Event, Mail, Renewal},
     id::{EventId, GrantRef, SessionId, UserId},
     keyring::SealedKey,
     login::{Account, FailureCount, FailureKey},
@@ -89,11 +89,20 @@ pub struct Facts {
     pub amr: Vec<String>,
     /// The user's roles, sorted.
     pub roles: Vec<String>,
-    /// The user's first identifier.
+    /// The user's first identifier; `None` too where it was not [`Wanted`].
     pub identifier: Option<String>,
-    /// The user's claims, as the JSON object that the store has; `None` where there are none. Read only by what is mapped
-    /// (`claims.rs`).
+    /// The user's claims, as the JSON object that the store has; `None` where there are none, or they were not [`Wanted`].
+    /// Read only by what is mapped (`claims.rs`).
     pub attributes: Option<Arc<str>>,
+}
+
+/// Which facts of the user are read for a use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// What every access token tells: the roles. A store has them at hand.
+    Roles,
+    /// Identifier and claims too.
+    Person,
 }
 
 /// Decides about a grant inside the store's transaction. Pure, so that a store may run it again.
@@ -110,6 +119,8 @@ pub struct Verdict {
     pub write: bool,
     /// The grant's family ends so; if it is a session's own grant, with the session and all its grants.
     pub ends: Option<End>,
+    /// The grant was renewed so: a line of the timeline, too.
+    pub renewed: Option<Renewal>,
     /// To be written to the timeline.
     pub events: Vec<Event>,
     /// To be written to the outbox.
@@ -332,8 +343,8 @@ pub struct GrantsEnded {
 ///
 /// Every verb is one transaction, durable before its answer is given.
 pub trait Store: Send + Sync {
-    /// Loads the grant `id`, asks `judge`, carries its verdict out and returns it.
-    fn refresh(&self, id: GrantId, judge: Judge) -> Answer<'_, Verdict>;
+    /// Loads the grant `id` with the facts that are wanted, asks `judge`, carries its verdict out and returns it.
+    fn refresh(&self, id: GrantId, wanted: Wanted, judge: Judge) -> Answer<'_, Verdict>;
     /// Changes a password by its owner: judge, new hash, new epoch, everything else of the user ended, in one.
     fn change_password(&self, id: GrantId, judge: Judge, change: PasswordChange) -> Answer<'_, PasswordChanged>;
     /// Opens a session; re-reads the user, keeps the limit, ends what it replaces.

@@ -31,10 +31,10 @@ use std::sync::Arc;
 use crate::{
     Engine,
     context::Context,
-    event::{Actor, Event, EventKind, Mail, MailKind},
+    event::{Actor, Event, EventKind, Mail, MailKind, Renewal},
     id::{ClientId, Epoch, Generation, SessionId, UserId},
     mint::AccessToken,
-    ports::{Broken, End, Facts, Judge, Loaded, Random, Verdict},
+    ports::{Broken, End, Facts, Judge, Loaded, Random, Verdict, Wanted},
     reason::{Life, Reason, WireReason},
     time::{AbsoluteDeadline, IdleDeadline, Seconds, Time},
     token::{Endpoint, Presented, RefreshToken},
@@ -134,7 +134,12 @@ pub enum Refreshed {
 pub async fn refresh(engine: &Arc<Engine>, used: Use) -> Result<Refreshed, Broken> {
     let now = engine.now();
     let intent = used.intent;
-    let verdict = engine.store.refresh(used.presented.grant, judge(engine, used, now)).await?;
+    let wanted = match intent {
+        // A proxy is told who it is.
+        Intent::RotateAfter(_) => Wanted::Person,
+        _ => engine.mint.wanted(),
+    };
+    let verdict = engine.store.refresh(used.presented.grant, wanted, judge(engine, used, now)).await?;
     engine.observer.decided(intent, &verdict.decision);
     let renews = match (intent, &verdict.decision) {
         (Intent::Rotate, _) => true,
@@ -235,6 +240,7 @@ fn sentence(engine: &Engine, used: &Use, loaded: Option<&Loaded>, now: Time) -> 
             loaded: None,
             write: false,
             ends: None,
+            renewed: None,
             events: vec![],
             mail: None,
         };
@@ -277,7 +283,17 @@ fn sentence(engine: &Engine, used: &Use, loaded: Option<&Loaded>, now: Time) -> 
     let ends = ends.map(|reason| End { at: now.max(grant.last_event), reason, actor: Actor::User });
     let write = next.is_some();
     let state = State { grant: next.unwrap_or_else(|| grant.clone()), ..loaded.state.clone() };
+    let renewed = match decision {
+        Decision::Rotated { next: issued } => Some(Renewal {
+            at: state.grant.rotated_at,
+            issued,
+            user_agent: state.grant.context.user_agent.clone(),
+            prefix: state.grant.context.prefix,
+        }),
+        _ => None,
+    };
     Verdict {
+        renewed,
         events: told(engine, grant, &attempt, &decision, now),
         mail: (decision == Decision::Reused).then(|| warning(grant, &attempt, now)),
         decision,
@@ -300,7 +316,8 @@ fn told(engine: &Engine, grant: &Grant, attempt: &Attempt, decision: &Decision, 
         Decision::Unknown | Decision::Refused(_) | Decision::Ended(_) | Decision::Limited { .. } | Decision::Kept => {
             None
         }
-        Decision::Rotated { next } => Some(event(EventKind::Rotated).with("issued", next.0)),
+        // A renewal is told by `Verdict::renewed`.
+        Decision::Rotated { .. } => None,
         Decision::Healed { next } => Some(event(EventKind::Healed).with("issued", next.0)),
         Decision::Replayed(replay) => {
             let told = event(EventKind::Replayed).with("issued", grant.generation.0).with("replay", replay.as_str());

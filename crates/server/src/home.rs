@@ -20,7 +20,7 @@ use regrant_engine::{
     reason::Reason,
     token::{KeyId, RefreshKeys},
 };
-use regrant_store::sqlite::{Listener, SqliteStore};
+use regrant_store::sqlite::{Options, SqliteStore};
 
 use crate::{
     config::Config,
@@ -119,15 +119,15 @@ pub(crate) enum Missing {
 impl Home {
     /// Locks `directory`, reads the key file and opens the store.
     pub(crate) fn open(directory: &Path, key_file: Option<&Path>, missing: Missing) -> Result<Self, HomeError> {
-        Self::open_heard(directory, key_file, missing, None)
+        Self::open_with(directory, key_file, missing, Options::default())
     }
 
-    /// The same, with somebody who listens to the store's writer.
-    pub(crate) fn open_heard(
+    /// The same, with a store as the operator wants it.
+    pub(crate) fn open_with(
         directory: &Path,
         key_file: Option<&Path>,
         missing: Missing,
-        listener: Option<Arc<dyn Listener>>,
+        options: Options,
     ) -> Result<Self, HomeError> {
         let database = store_file(directory);
         let exists = database.exists();
@@ -173,7 +173,7 @@ impl Home {
             }
             make_store(directory, &database, &random_of_store)?;
         }
-        let store = SqliteStore::open_heard(&database, random_of_store, lost, listener)
+        let store = SqliteStore::open_with(&database, random_of_store, lost, options)
             .map_err(|error| HomeError::File(format!("cannot open the store {}: {error}", database.display())))?;
         Ok(Self { store: Arc::new(store), keys, key_file, random, _lock: lock })
     }

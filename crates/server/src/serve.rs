@@ -5,6 +5,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 use axum::Router;
 use hyper::Uri;
 use regrant_engine::Engine;
+use regrant_store::sqlite::Options;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
@@ -99,7 +100,9 @@ impl Running {
         let scheme = if tls.is_some() { "https" } else { "http" };
         raise_descriptors(config.limits.connections);
         let telemetry = Watch::open(&config).await.map_err(StartError::Config)?;
-        let home = Home::open_heard(&directory, key_file.as_deref(), Missing::Create, telemetry.listener())?;
+        let memory = usize::try_from(config.limits.grants_memory_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
+        let store = Options { listener: telemetry.listener(), memory };
+        let home = Home::open_with(&directory, key_file.as_deref(), Missing::Create, store)?;
         let listen = config.server.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
         let listener = TcpListener::bind(listen).await.map_err(|error| {
             StartError::Listen(format!("cannot listen on {listen}: {error}; choose another --listen ADDR:PORT"))

@@ -209,6 +209,7 @@ impl Config {
             ("limits.per_account", self.limits.per_account),
             ("limits.per_network", self.limits.per_network),
             ("limits.connections", self.limits.connections),
+            ("limits.grants_memory_mib", self.limits.grants_memory_mib),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError(format!("{name} must be more than 0")));

@@ -90,7 +90,7 @@ sections! {
         queue: usize = 64;
     }
 
-    /// Failed sign-ins that are forgiven within a window, and connections.
+    /// Failed sign-ins that are forgiven within a window, connections, and memory.
     limits: Limits {
         /// The window.
         sign_in_window: Duration = Duration(SignInLimits::default().window);
@@ -102,6 +102,9 @@ sections! {
         per_network: u32 = SignInLimits::default().per_network;
         /// Connections that are open at once; more wait in the kernel.
         connections: u32 = 16 * 1024;
+        /// MiB of memory for the newest state of grants in the embedded store, some 150 bytes each. Those beyond it are read from
+        /// the file when they are used.
+        grants_memory_mib: u32 = (regrant_store::sqlite::DEFAULT_MEMORY >> 20) as u32;
     }
 
     /// How long the timeline is kept, and where else it goes.

@@ -18,7 +18,7 @@ use regrant_engine::{
     context::{AddressDigest, Context, Network, Networks, Prefix, UserAgentFamily},
     event::{Actor, Event, EventKind},
     id::{ClientId, Generation, GrantRef, SessionId},
-    ports::{Facts, Loaded, NewSession, Opened, Verdict},
+    ports::{Facts, Loaded, NewSession, Opened, Verdict, Wanted},
     reason::{Life, Reason},
     refresh::{Decision, Grant, GrantKind, Holding, KeyThumbprint, Owner, Pace, Replay, Suspicion, Window},
     session::Session,
@@ -110,11 +110,12 @@ async fn write(world: &World, grant: &Grant, next: Grant) -> Loaded {
             loaded: Some(Box::new(loaded)),
             write: true,
             ends: None,
+            renewed: None,
             events: vec![],
             mail: None,
         }
     });
-    let verdict = world.store().refresh(grant.id, judge).await.unwrap();
+    let verdict = world.store().refresh(grant.id, Wanted::Person, judge).await.unwrap();
     assert!(verdict.loaded.is_some());
     seen.lock().unwrap().take().unwrap()
 }

@@ -6,10 +6,11 @@ use regrant_engine::{
     event::{Event, Origin},
     id::{ClientId, EventId, GrantRef, SessionId, UserId},
     ports::TimelineOf,
+    token::GrantId,
 };
 use rusqlite::{Connection, params};
 
-use super::{fault::Fault, row::Columns};
+use super::{fault::Fault, grants::Desk, row::Columns, session};
 
 pub(super) fn insert(db: &Connection, event: &Event) -> Result<(), Fault> {
     let data = if event.data.is_empty() { None } else { Some(serde_json::to_string(&event.data)?) };
@@ -31,7 +32,7 @@ pub(super) fn insert(db: &Connection, event: &Event) -> Result<(), Fault> {
         event.context.as_ref().map(|context| context.user_agent.as_str()),
         data,
     ])?;
-    tell(event);
+    tell(|| event.clone());
     Ok(())
 }
 
@@ -46,11 +47,11 @@ pub(super) fn keep_told() {
     TOLD.with_borrow_mut(|told| *told = Some(Vec::new()));
 }
 
-/// Notes that the transaction under way has written `event`.
-fn tell(event: &Event) {
+/// Notes that the transaction under way has written this. Made only where somebody wants to know.
+pub(super) fn tell(event: impl FnOnce() -> Event) {
     TOLD.with_borrow_mut(|told| {
         if let Some(told) = told {
-            told.push(event.clone());
+            told.push(event());
         }
     });
 }
@@ -63,23 +64,51 @@ pub(super) fn take_told() -> Vec<Event> {
 const SELECT: &str = "SELECT id, at, kind, actor, user_id, session_id, grant_id, client_id, reason, network, user_agent, \
      data FROM events";
 
-pub(super) fn timeline(db: &Connection, of: TimelineOf, limit: u32) -> Result<Vec<Event>, Fault> {
-    let (condition, id) = match &of {
-        TimelineOf::Session(id) => ("session_id = ?1", id.as_bytes()),
-        TimelineOf::User(id) => ("user_id = ?1 AND kind <> 'refresh.rotated'", id.as_bytes()),
+pub(super) fn timeline(desk: &Desk, of: TimelineOf, limit: u32) -> Result<Vec<Event>, Fault> {
+    let mut told = match &of {
+        TimelineOf::Session(id) => rows(desk, "session_id = ?1", (id.as_bytes(), limit))?,
+        TimelineOf::User(id) => {
+            rows(desk, "user_id = ?1 AND kind <> 'refresh.rotated'", (id.as_bytes(), limit))?
+        }
         // A grant's session leads to its events by an index; the few of its sisters are passed over.
-        TimelineOf::Grant(id) => (
-            "session_id = (SELECT session_id FROM grants WHERE public_id = ?1) AND (grant_id = ?1 OR grant_id IS NULL)",
-            id.as_bytes(),
-        ),
+        TimelineOf::Grant(id) => {
+            let session = session::id_of_grant(desk, *id)?;
+            let condition = "session_id = ?3 AND (grant_id = ?1 OR grant_id IS NULL)";
+            let session = session.as_ref().map(SessionId::as_bytes);
+            rows(desk, condition, (id.as_bytes(), limit, session))?
+        }
     };
+    for grant in renewed(desk, &of)? {
+        let grant = desk.read_known(&grant)?.grant;
+        if !matches!(of, TimelineOf::Grant(id) if id != grant.public_id) {
+            told.extend(desk.renewals(&grant.id)?.iter().map(|renewal| renewal.told(&grant)));
+        }
+    }
+    // Ids sort by time.
+    told.sort_unstable_by_key(|event| *event.id.as_bytes());
+    let over = told.len().saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX));
+    told.drain(..over);
+    Ok(told)
+}
+
+/// The grants whose renewals belong to a timeline: they are kept with the grants. A user's has none.
+fn renewed(desk: &Desk, of: &TimelineOf) -> Result<Vec<GrantId>, Fault> {
+    let session = match of {
+        TimelineOf::Session(id) => Some(*id),
+        TimelineOf::Grant(id) => session::id_of_grant(desk, *id)?,
+        TimelineOf::User(_) => None,
+    };
+    session.map_or_else(|| Ok(Vec::new()), |session| desk.of_session(session))
+}
+
+/// The newest events that a condition holds for.
+fn rows(db: &Connection, condition: &str, parameters: impl rusqlite::Params) -> Result<Vec<Event>, Fault> {
     let mut statement = db.prepare_cached(&format!("{SELECT} WHERE {condition} ORDER BY id DESC LIMIT ?2"))?;
-    let mut rows = statement.query(params![id, limit])?;
+    let mut rows = statement.query(parameters)?;
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {
         events.push(event(row)?);
     }
-    events.reverse();
     Ok(events)
 }
 

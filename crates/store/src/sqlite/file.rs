@@ -4,13 +4,19 @@ use std::{fmt, path::Path, time::Duration};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
+use super::{fault::Fault, grants::old_rows};
+
 /// "RGRT": says that a file is a Regrant store.
 const APPLICATION_ID: i32 = 0x5247_5254;
 
+/// What a script cannot do, after it and in its transaction.
+type Code = fn(Connection) -> Result<Connection, Fault>;
+
 /// Each brings the schema from the version of its index to the next.
-const MIGRATIONS: [&str; 2] = [
-    include_str!("../../migrations/sqlite/0001_initial.sql"),
-    include_str!("../../migrations/sqlite/0002_key_lifecycle.sql"),
+const MIGRATIONS: [(&str, Option<Code>); 3] = [
+    (include_str!("../../migrations/sqlite/0001_initial.sql"), None),
+    (include_str!("../../migrations/sqlite/0002_key_lifecycle.sql"), None),
+    (include_str!("../../migrations/sqlite/0003_packed_grants.sql"), Some(old_rows::carry_over)),
 ];
 
 /// Why a store does not open.
@@ -55,6 +61,15 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
+impl From<Fault> for OpenError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Sql(error) => error.into(),
+            Fault::Damaged(what) => Self::NotAStore(what),
+        }
+    }
+}
+
 impl From<rusqlite::Error> for OpenError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
@@ -66,7 +81,7 @@ impl From<rusqlite::Error> for OpenError {
 
 pub(super) fn open_for_writing(file: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut db = Connection::open_with_flags(file, flags)?;
+    let db = Connection::open_with_flags(file, flags)?;
     harden(&db)?;
     check_identity(&db)?;
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
@@ -74,8 +89,18 @@ pub(super) fn open_for_writing(file: &Path) -> Result<Connection, OpenError> {
         return Err(OpenError::NotAStore(format!("its journal mode cannot be set to WAL, it stays {mode}")));
     }
     // FULL: a commit returns when its records are on disk. Checkpoints are the writer's own work (`worker.rs`).
-    db.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -65536;")?;
-    migrate(&mut db)?;
+    db.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384;")?;
+    migrate(db)
+}
+
+/// A second connection to a store that is open for writing: it writes the log back.
+pub(super) fn open_for_checkpoints(file: &Path) -> Result<Connection, OpenError> {
+    let db = Connection::open_with_flags(
+        file,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    harden(&db)?;
+    db.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -64;")?;
     Ok(db)
 }
 
@@ -130,19 +155,23 @@ fn newest() -> i32 {
     i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
 }
 
-fn migrate(db: &mut Connection) -> Result<(), OpenError> {
+fn migrate(mut db: Connection) -> Result<Connection, OpenError> {
     let known = newest();
     let found: i32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found > known {
         return Err(OpenError::TooNew { found, known });
     }
-    for (version, script) in (1..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
-        let migration = db.transaction()?;
-        migration.execute_batch(script)?;
+    for (version, (script, code)) in (1..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
+        // One that fails closes the connection, and so leaves nothing behind.
+        db.execute_batch("BEGIN IMMEDIATE")?;
+        db.execute_batch(script)?;
+        if let Some(code) = code {
+            db = code(db)?;
+        }
         // Both are part of the file's header page, and so of this transaction.
-        migration
-            .execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version};"))?;
-        migration.commit()?;
+        db.execute_batch(&format!(
+            "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}; COMMIT"
+        ))?;
     }
-    Ok(())
+    Ok(db)
 }

@@ -1,17 +1,27 @@
 //! Signing keys, sealed; refresh keys' check values and marks; and what the store remembers of the issuer.
 
+use std::collections::BTreeMap;
+
 use regrant_engine::{
     event::{Event, EventKind},
-    id::{ClientId, GrantRef, SessionId, UserId},
     keyring::SealedKey,
     ports::{End, GrantsEnded, Identity, KeyMarked, Random, RingSwapped},
     refresh_key::{KeyMark, RefreshKeyRecord, WhyRetired},
     time::{Seconds, Time},
-    token::{GrantId, KeyId},
+    token::{Endpoint, GrantId, KeyId},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{event, fault::Fault, row::Columns, session};
+use super::{
+    event,
+    fault::Fault,
+    grants::{Desk, Record},
+    row::Columns,
+    session,
+};
+
+/// Grants that are looked at together, where all are.
+pub(super) const AT_ONCE: u32 = 1000;
 
 pub(super) fn all(db: &Connection) -> Result<Vec<SealedKey>, Fault> {
     let mut statement = db.prepare_cached(
@@ -104,18 +114,28 @@ pub(super) fn add_refresh_key(
     if added == 1 { event::insert(db, told) } else { Ok(()) }
 }
 
-/// Live as far as the rows say.
-const LIVE: &str = "ended_at IS NULL AND idle_deadline > ?1 AND absolute_deadline > ?1";
+/// How many live grants among the next ones after `after` have their newest token from each key; where to go on.
+pub(super) fn uses(
+    db: &Desk,
+    now: Time,
+    after: Option<GrantId>,
+    batch: u32,
+) -> Result<(Vec<(KeyId, u64)>, Option<GrantId>), Fault> {
+    let records = db.read_after(after, batch)?;
+    let mut uses = BTreeMap::new();
+    for record in records.iter().filter(|record| is_live(record, now)) {
+        *uses.entry(record.grant.key).or_default() += 1;
+    }
+    Ok((uses.into_iter().collect(), records.last().map(|record| record.grant.id)))
+}
 
-pub(super) fn uses(db: &Connection, now: Time) -> Result<Vec<(KeyId, u64)>, Fault> {
-    let mut statement = db
-        .prepare_cached(&format!("SELECT key_id, count(*) FROM grants WHERE {LIVE} GROUP BY key_id ORDER BY key_id"))?;
-    let uses = statement.query_map(params![now.millis()], |row| Ok((KeyId(row.get(0)?), row.get::<_, i64>(1)?)))?;
-    uses.map(|used| Ok(used.map(|(id, count)| (id, count.unsigned_abs()))?)).collect()
+/// Live as far as the records say.
+fn is_live(record: &Record, now: Time) -> bool {
+    record.grant.life.is_alive() && session::deadline(&record.grant) > now
 }
 
 pub(super) fn retire_refresh_key(
-    db: &Connection,
+    db: &Desk,
     KeyId(id): KeyId,
     mark: KeyMark,
     told: &Event,
@@ -131,11 +151,16 @@ pub(super) fn retire_refresh_key(
     }
     if mark.why == WhyRetired::Retired {
         // No index on what a refresh changes: this walks through the grants, once in a key's life.
-        let in_use = db
-            .prepare_cached(&format!("SELECT 1 FROM grants WHERE {LIVE} AND key_id = ?2 LIMIT 1"))?
-            .exists(params![mark.at.millis(), id])?;
-        if in_use {
-            return Ok(KeyMarked::InUse);
+        let mut after = None;
+        loop {
+            let (uses, next) = uses(db, mark.at, after, AT_ONCE)?;
+            if uses.iter().any(|(key, _)| key.0 == id) {
+                return Ok(KeyMarked::InUse);
+            }
+            match next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
         }
     }
     db.prepare_cached("UPDATE refresh_keys SET retired_at = ?2, retired_why = ?3 WHERE id = ?1")?.execute(params![
@@ -149,46 +174,31 @@ pub(super) fn retire_refresh_key(
 
 /// A step through the grants in the order of their ids, which is that of the table.
 pub(super) fn end_grants(
-    db: &Connection,
+    db: &Desk,
     random: &dyn Random,
-    KeyId(key): KeyId,
+    key: KeyId,
     after: Option<GrantId>,
     batch: u32,
     end: End,
 ) -> Result<GrantsEnded, Fault> {
-    type Row = ([u8; 16], u8, Option<i64>, String, [u8; 16], [u8; 16], Option<[u8; 16]>, String);
-    // Before the first id there is the empty one.
-    let after = after.map_or_else(Vec::new, |GrantId(id)| id.to_vec());
-    let mut statement = db.prepare_cached(
-        "SELECT id, key_id, ended_at, endpoint, public_id, user_id, session_id, client_id FROM grants \
-         WHERE id > ?1 ORDER BY id LIMIT ?2",
-    )?;
-    let rows = statement.query_map(params![after, batch], |row| row.try_into())?.collect::<Result<Vec<Row>, _>>()?;
+    let records = db.read_after(after, batch)?;
     let mut ended = 0;
-    for (id, of, ended_at, endpoint, public_id, user, session_id, client) in &rows {
-        if *of != key || ended_at.is_some() {
+    for grant in records.iter().map(|record| &record.grant) {
+        if grant.key != key || !grant.life.is_alive() {
             continue;
         }
         ended += 1;
-        let user = UserId::from_bytes(*user);
-        let session_id = session_id.map(SessionId::from_bytes);
-        if let (Some(session_id), "session") = (session_id, endpoint.as_str()) {
-            session::end_rows(db, random, session_id, user, end)?;
+        if let (Some(session), Endpoint::Session) = (grant.session, grant.endpoint) {
+            session::end_rows(db, random, session, grant.user, end)?;
             continue;
         }
         // A session's grant for another client, or one without a session: it ends alone.
-        db.prepare_cached("UPDATE grants SET ended_at = ?2, end_reason = ?3 WHERE id = ?1 AND ended_at IS NULL")?
-            .execute(params![id, end.at.millis(), end.reason.as_str()])?;
-        let told = Event {
-            session: session_id,
-            grant: Some(GrantRef::from_bytes(*public_id)),
-            client: Some(ClientId(client.clone())),
-            ..Event::new(EventKind::GrantEnded, end.at, end.actor, random).user(user).because(end.reason)
-        };
+        session::end_grant(db, &grant.id, end.at, |_| end.reason)?;
+        let told = Event::new(EventKind::GrantEnded, end.at, end.actor, random).of(grant).because(end.reason);
         event::insert(db, &told)?;
     }
-    let at_end = rows.len() < usize::try_from(batch).unwrap_or(usize::MAX);
-    let next = if at_end { None } else { rows.last().map(|(id, ..)| GrantId(*id)) };
+    let at_end = records.len() < usize::try_from(batch).unwrap_or(usize::MAX);
+    let next = if at_end { None } else { records.last().map(|record| record.grant.id) };
     Ok(GrantsEnded { ended, next })
 }
 

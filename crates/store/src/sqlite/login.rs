@@ -4,7 +4,7 @@ use regrant_engine::{
     event::{Actor, Event},
     id::{Epoch, UserId},
     login::{Account, FailureCount, FailureKey},
-    ports::{End, Judge, PasswordChange, PasswordChanged, Random},
+    ports::{End, Judge, PasswordChange, PasswordChanged, Random, Wanted},
     reason::Reason,
     refresh::Decision,
     time::{Seconds, Time},
@@ -16,6 +16,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     event,
     fault::Fault,
+    grants::Desk,
     refresh::{self, ROLES, roles},
     row::Columns,
     session,
@@ -85,13 +86,13 @@ pub(super) fn upgrade_password(db: &Connection, user: UserId, expected: &str, ha
 }
 
 pub(super) fn change_password(
-    db: &Connection,
+    db: &Desk,
     random: &dyn Random,
     id: &GrantId,
     judge: &Judge,
     change: &PasswordChange,
 ) -> Result<PasswordChanged, Fault> {
-    let loaded = refresh::load(db, id)?;
+    let loaded = refresh::load(db, id, Wanted::Person)?;
     let verdict = judge(loaded.as_ref());
     let Some(grant) = verdict.loaded.as_ref().map(|loaded| &loaded.state.grant) else {
         return Ok(PasswordChanged::NotAllowed(verdict));
@@ -110,20 +111,10 @@ pub(super) fn change_password(
     let end = End { at: change.event.at, reason: Reason::PasswordChanged, actor: Actor::User };
     session::end_of_user(db, random, user, grant.session, end)?;
     // The session's other grants and those without a session were issued before; the acting one is stamped anew.
-    db.prepare_cached(
-        "UPDATE grants SET ended_at = ?3, end_reason = ?4 \
-         WHERE user_id = ?1 AND session_id IS NULL AND id <> ?2 AND ended_at IS NULL",
-    )?
-    .execute(params![user.as_bytes(), id.0, end.at.millis(), end.reason.as_str()])?;
-    db.prepare_cached(
-        "UPDATE grants SET ended_at = ?3, end_reason = ?4 WHERE session_id = ?1 AND id <> ?2 AND ended_at IS NULL",
-    )?
-    .execute(params![
-        grant.session.as_ref().map(|session| session.as_bytes()),
-        id.0,
-        end.at.millis(),
-        end.reason.as_str()
-    ])?;
+    let sisters = grant.session.map_or_else(|| Ok(Vec::new()), |session| db.of_session(session))?;
+    for other in db.without_session(user)?.iter().chain(&sisters).filter(|other| *other != id) {
+        session::end_grant(db, other, end.at, |_| end.reason)?;
+    }
     db.prepare_cached("UPDATE users SET epoch = ?2 WHERE id = ?1")?.execute(params![user.as_bytes(), grant.epoch.0])?;
     event::insert(db, &change.event)?;
     refresh::carry_out(db, random, &verdict)?;

@@ -7,12 +7,14 @@
 //! 4. A failed fsync ends the process, by the callback given to [`SqliteStore::open`]: after one, nobody knows what the disk
 //!    holds, and asking it again would be told a lie.
 //!
-//! The verbs' SQL stands in the files that are named like the engine's: `refresh.rs`, `session.rs`, `user.rs`, ….
+//! The verbs' SQL stands in the files that are named like the engine's: `refresh.rs`, `session.rs`, `user.rs`, …. Where grants are
+//! kept, and why a use writes no row of its own, is in `grants/mod.rs`.
 
 pub mod backup;
 mod event;
 mod fault;
 mod file;
+mod grants;
 mod key;
 mod login;
 mod refresh;
@@ -23,7 +25,7 @@ mod sweep;
 mod user;
 mod worker;
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use regrant_engine::{
     event::Event,
@@ -31,9 +33,9 @@ use regrant_engine::{
     keyring::SealedKey,
     login::{Account, FailureCount, FailureKey},
     ports::{
-        Answer, Broken, End, GrantsEnded, Identity, Judge, KeyMarked, NewSession, Opened, PasswordChange,
+        Answer, Broken, End, Facts, GrantsEnded, Identity, Judge, KeyMarked, NewSession, Opened, PasswordChange,
         PasswordChanged, Random, Retention, RingSwapped, RoleChanged, SessionFilter, Store, Swept, TimelineOf,
-        UserChanged, UserSelector, UsersAdded, Verdict,
+        UserChanged, UserSelector, UsersAdded, Verdict, Wanted,
     },
     refresh::Grant,
     refresh_key::{KeyMark, RefreshKeyRecord},
@@ -48,6 +50,7 @@ pub use file::OpenError;
 use worker::{Job, Workers};
 
 use fault::Fault;
+use grants::Desk;
 
 /// How many jobs may wait for the writer, and for the readers.
 const QUEUE: usize = 16 * 1024;
@@ -67,11 +70,28 @@ pub trait Listener: Send + Sync {
     fn committed(&self, jobs: usize, events: Vec<Event>);
 }
 
+/// What the operator may choose.
+pub struct Options {
+    /// Who hears of the writer's work.
+    pub listener: Option<Arc<dyn Listener>>,
+    /// How many bytes of memory are for grants. Those beyond it are read from the file when they are used.
+    pub memory: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { listener: None, memory: DEFAULT_MEMORY }
+    }
+}
+
+/// Room for more than a million grants.
+pub const DEFAULT_MEMORY: usize = 192 << 20;
+
 /// The embedded store.
 pub struct SqliteStore {
     // Dropped in this order: whoever closes last writes the WAL back, and a reader may not.
-    readers: Workers,
-    writer: Workers,
+    readers: Workers<Connection>,
+    writer: Workers<Desk>,
     random: Arc<dyn Random>,
 }
 
@@ -87,23 +107,24 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`] says what is wrong with the file and how to mend it.
     pub fn open(file: &Path, random: Arc<dyn Random>, on_lost_disk: OnLostDisk) -> Result<Self, OpenError> {
-        Self::open_heard(file, random, on_lost_disk, None)
+        Self::open_with(file, random, on_lost_disk, Options::default())
     }
 
-    /// The same, with somebody who listens.
+    /// The same, as the operator wants it.
     ///
     /// # Errors
     /// As [`SqliteStore::open`].
-    pub fn open_heard(
+    pub fn open_with(
         file: &Path,
         random: Arc<dyn Random>,
         on_lost_disk: OnLostDisk,
-        listener: Option<Arc<dyn Listener>>,
+        options: Options,
     ) -> Result<Self, OpenError> {
-        let writer = file::open_for_writing(file)?;
+        let desk = Desk::new(file::open_for_writing(file)?, options.memory)?;
+        let checkpoints = file::open_for_checkpoints(file)?;
         let readers = (0..READERS).map(|_| file::open_for_reading(file)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
-            writer: Workers::writer(writer, QUEUE, on_lost_disk, listener),
+            writer: Workers::writer(desk, checkpoints, QUEUE, on_lost_disk, options.listener),
             readers: Workers::readers(readers, QUEUE),
             random,
         })
@@ -112,7 +133,13 @@ impl SqliteStore {
     /// Puts sessions with their own grants into the store as they are, without rules or events: for load tests, which need a
     /// full store sooner than people could sign in.
     pub fn seed(&self, sessions: Vec<(Session, Grant)>) -> Answer<'_, ()> {
-        self.write(move |db| sessions.iter().try_for_each(|(session, grant)| session::insert(db, session, grant)))
+        self.write(move |db| {
+            sessions.iter().try_for_each(|(session, grant)| {
+                let (auth_time, amr) = (session.auth_time, session.amr.clone());
+                let facts = Facts { auth_time, amr, roles: vec![], identifier: None, attributes: None };
+                session::insert(db, session, grant, &facts)
+            })
+        })
     }
 
     /// How many jobs wait for the writer, and for the readers.
@@ -124,13 +151,13 @@ impl SqliteStore {
     fn write<'a, T, F>(&'a self, job: F) -> Answer<'a, T>
     where
         T: Send + 'static,
-        F: FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
+        F: FnMut(&Desk) -> Result<T, Fault> + Send + 'static,
     {
         let answer = self.writer.submit(Job::new(job));
         Box::pin(async move { answer?.await.unwrap_or_else(|_| Err(stopped())) })
     }
 
-    /// Runs `job` on a reader, on what was committed before it began.
+    /// Runs `job` on a reader, on what was committed before it began. Not for grants: their newest state is on the writer's desk.
     fn read<'a, T, F>(&'a self, job: F) -> Answer<'a, T>
     where
         T: Send + 'static,
@@ -144,7 +171,7 @@ impl SqliteStore {
     fn write_with<'a, T, F>(&'a self, mut job: F) -> Answer<'a, T>
     where
         T: Send + 'static,
-        F: FnMut(&Connection, &dyn Random) -> Result<T, Fault> + Send + 'static,
+        F: FnMut(&Desk, &dyn Random) -> Result<T, Fault> + Send + 'static,
     {
         let random = Arc::clone(&self.random);
         self.write(move |db| job(db, &*random))
@@ -156,8 +183,8 @@ fn stopped() -> Broken {
 }
 
 impl Store for SqliteStore {
-    fn refresh(&self, id: GrantId, judge: Judge) -> Answer<'_, Verdict> {
-        self.write_with(move |db, random| refresh::refresh(db, random, &id, &judge))
+    fn refresh(&self, id: GrantId, wanted: Wanted, judge: Judge) -> Answer<'_, Verdict> {
+        self.write_with(move |db, random| refresh::refresh(db, random, &id, wanted, &judge))
     }
 
     fn change_password(&self, id: GrantId, judge: Judge, change: PasswordChange) -> Answer<'_, PasswordChanged> {
@@ -169,19 +196,19 @@ impl Store for SqliteStore {
     }
 
     fn session(&self, id: SessionId) -> Answer<'_, Option<SessionRecord>> {
-        self.read(move |db| session::by_id(db, id))
+        self.write(move |db| session::by_id(db, id))
     }
 
     fn session_of(&self, grant: GrantRef) -> Answer<'_, Option<SessionRecord>> {
-        self.read(move |db| session::by_grant(db, grant))
+        self.write(move |db| session::by_grant(db, grant))
     }
 
     fn session_by_secret(&self, id: GrantId) -> Answer<'_, Option<SessionRecord>> {
-        self.read(move |db| session::by_secret(db, &id))
+        self.write(move |db| session::by_secret(db, &id))
     }
 
     fn sessions(&self, filter: SessionFilter) -> Answer<'_, Vec<SessionRecord>> {
-        self.read(move |db| session::list(db, filter))
+        self.write(move |db| session::list(db, filter))
     }
 
     fn end_session(&self, id: SessionId, owner: Option<UserId>, end: End) -> Answer<'_, bool> {
@@ -253,7 +280,7 @@ impl Store for SqliteStore {
     }
 
     fn timeline(&self, of: TimelineOf, limit: u32) -> Answer<'_, Vec<Event>> {
-        self.read(move |db| event::timeline(db, of, limit))
+        self.write(move |db| event::timeline(db, of, limit))
     }
 
     fn event(&self, id: EventId) -> Answer<'_, Option<Event>> {
@@ -282,7 +309,18 @@ impl Store for SqliteStore {
     }
 
     fn refresh_key_uses(&self, now: Time) -> Answer<'_, Vec<(KeyId, u64)>> {
-        self.read(move |db| key::uses(db, now))
+        // Step by step: nobody waits for all of it.
+        Box::pin(async move {
+            let (mut uses, mut after) = (BTreeMap::new(), None);
+            loop {
+                let (some, next) = self.write(move |db| key::uses(db, now, after, key::AT_ONCE)).await?;
+                some.into_iter().for_each(|(key, count)| *uses.entry(key).or_default() += count);
+                after = next;
+                if after.is_none() {
+                    return Ok(uses.into_iter().collect());
+                }
+            }
+        })
     }
 
     fn retire_refresh_key(&self, id: KeyId, mark: KeyMark, event: Event) -> Answer<'_, KeyMarked> {
@@ -310,7 +348,16 @@ impl Store for SqliteStore {
     }
 
     fn has_live_sessions(&self, now: Time) -> Answer<'_, bool> {
-        self.read(move |db| session::any_alive(db, now))
+        Box::pin(async move {
+            let mut after = None;
+            loop {
+                let (uses, next) = self.write(move |db| key::uses(db, now, after, key::AT_ONCE)).await?;
+                after = next;
+                if !uses.is_empty() || after.is_none() {
+                    return Ok(!uses.is_empty());
+                }
+            }
+        })
     }
 
     fn sweep(&self, now: Time, retention: Retention) -> Answer<'_, Swept> {

@@ -1,72 +1,73 @@
-//! The rotation's transaction: load the one row with what it hangs on, ask the judge, carry the verdict out.
+//! The rotation's transaction: load the one record, ask the judge, carry the verdict out.
 
-use std::sync::LazyLock;
+use std::sync::Arc;
 
 use regrant_engine::{
     event::Mail,
-    id::Epoch,
-    ports::{Facts, Judge, Loaded, Random, Verdict},
-    refresh::{Owner, State},
-    time::{Seconds, Time},
+    id::UserId,
+    ports::{Facts, Judge, Loaded, Random, Verdict, Wanted},
+    reason::Life,
+    refresh::{Grant, Owner, State},
+    time::Seconds,
     token::{Endpoint, GrantId},
 };
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     event,
     fault::Fault,
-    row::{self, Columns},
+    grants::{Desk, Record},
     session,
 };
 
 /// A user is warned at most so often of the same thing.
 const SAME_MAIL: Seconds = Seconds::HOUR;
 
-pub(super) fn refresh(db: &Connection, random: &dyn Random, id: &GrantId, judge: &Judge) -> Result<Verdict, Fault> {
-    let loaded = load(db, id)?;
+pub(super) fn refresh(
+    desk: &Desk,
+    random: &dyn Random,
+    id: &GrantId,
+    wanted: Wanted,
+    judge: &Judge,
+) -> Result<Verdict, Fault> {
+    let loaded = load(desk, id, wanted)?;
     let verdict = judge(loaded.as_ref());
-    carry_out(db, random, &verdict)?;
+    carry_out(desk, random, &verdict)?;
     Ok(verdict)
 }
 
-/// The grant, its session and its user in one statement.
-pub(super) fn load(db: &Connection, id: &GrantId) -> Result<Option<Loaded>, Fault> {
-    let mut statement = db.prepare_cached(&LOAD)?;
-    let mut rows = statement.query(params![id.0])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let mut columns = Columns::new(row);
-    let grant = row::grant(&mut columns)?;
-    let session_exists: bool = columns.take()?;
-    let session_life = columns.life()?;
-    let auth_time = columns.take::<Option<i64>>()?.map_or(grant.issued_at, Time::from_millis);
-    let amr: Option<String> = columns.take()?;
-    let (epoch, disabled_at): (Option<u32>, Option<i64>) = (columns.take()?, columns.take()?);
-    let roles = roles(columns.take()?);
-    let (identifier, attributes) = (columns.take()?, columns.take()?);
-    let session = match (grant.session, session_exists) {
-        (None, _) => None,
-        (Some(_), true) => Some(session_life),
-        (Some(_), false) => return Err(Fault::damaged("a grant without its session")),
+/// The grant with what it hangs on. All that could end it is written into it when it happens, so nothing else is asked.
+pub(super) fn load(desk: &Desk, id: &GrantId, wanted: Wanted) -> Result<Option<Loaded>, Fault> {
+    let Some(record) = desk.load(id)? else { return Ok(None) };
+    let Record { grant, auth_time, amr, roles, roles_as_of } = record;
+    let roles = if roles_as_of == desk.roles_as_of()? { words(Some(roles)) } else { roles_of(desk, grant.user)? };
+    let (identifier, attributes) = match wanted {
+        Wanted::Roles => (None, None),
+        Wanted::Person => person(desk, grant.user)?,
     };
-    let user = match (epoch, disabled_at) {
-        (None, _) => Owner::Gone,
-        (Some(_), Some(_)) => Owner::Disabled,
-        (Some(epoch), None) => Owner::Active(Epoch(epoch)),
+    let facts = Facts { auth_time, amr: words(Some(amr)), roles, identifier, attributes };
+    let state = State {
+        session: grant.session.map(|_| Life::Alive),
+        user: Owner::Active(grant.epoch),
+        // Clients and consents come with the OAuth endpoints; the session API's client is Regrant itself.
+        client_exists: true,
+        consent_stands: true,
+        grant,
     };
-    let facts = Facts { auth_time, amr: words(amr), roles, identifier, attributes };
-    // Clients and consents come with the OAuth endpoints; the session API's client is Regrant itself.
-    let state = State { grant, session, user, client_exists: true, consent_stands: true };
     Ok(Some(Loaded { state, facts }))
 }
 
-static LOAD: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "SELECT {}, s.id IS NOT NULL, s.ended_at, s.end_reason, s.auth_time, s.amr, u.epoch, u.disabled_at, {ROLES}, \
-         {IDENTIFIER}, {ATTRIBUTES} FROM grants g LEFT JOIN sessions s ON s.id = g.session_id LEFT JOIN users u ON u.id = g.user_id \
-         WHERE g.id = ?",
-        row::GRANT
-    )
-});
+fn roles_of(db: &Connection, user: UserId) -> Result<Vec<String>, Fault> {
+    let mut statement = db.prepare_cached("SELECT role FROM user_roles WHERE user_id = ? ORDER BY role")?;
+    let roles = statement.query_map(params![user.as_bytes()], |row| row.get(0))?;
+    Ok(roles.collect::<Result<_, _>>()?)
+}
+
+fn person(db: &Connection, user: UserId) -> Result<(Option<String>, Option<Arc<str>>), Fault> {
+    let mut statement =
+        db.prepare_cached(&format!("SELECT {IDENTIFIER}, {ATTRIBUTES} FROM users u WHERE u.id = ?"))?;
+    Ok(statement.query_row(params![user.as_bytes()], |row| row.try_into()).optional()?.unwrap_or_default())
+}
 
 /// The roles of `u`, with a space between: role names have none. [`roles`] sorts them, which costs less than a temporary table
 /// for each refresh.
@@ -90,22 +91,36 @@ pub(super) fn words(text: Option<String>) -> Vec<String> {
 }
 
 /// Writes what a verdict says.
-pub(super) fn carry_out(db: &Connection, random: &dyn Random, verdict: &Verdict) -> Result<(), Fault> {
+pub(super) fn carry_out(desk: &Desk, random: &dyn Random, verdict: &Verdict) -> Result<(), Fault> {
     let Some(loaded) = &verdict.loaded else { return Ok(()) };
     let grant = &loaded.state.grant;
     if verdict.write {
-        row::update_grant(db, grant)?;
+        desk.write(&record(desk, grant.clone(), &loaded.facts)?, verdict.renewed.as_ref())?;
+    }
+    if let Some(renewed) = &verdict.renewed {
+        event::tell(|| renewed.told(grant));
     }
     for told in &verdict.events {
-        event::insert(db, told)?;
+        event::insert(desk, told)?;
     }
     if let (Some(end), Some(session), Endpoint::Session) = (verdict.ends, grant.session, grant.endpoint) {
-        session::end_rows(db, random, session, grant.user, end)?;
+        session::end_rows(desk, random, session, grant.user, end)?;
     }
     match &verdict.mail {
-        Some(mail) => queue(db, mail),
+        Some(mail) => queue(desk, mail),
         None => Ok(()),
     }
+}
+
+/// What is kept of a grant whose user's roles were just read.
+pub(super) fn record(desk: &Desk, grant: Grant, facts: &Facts) -> Result<Record, Fault> {
+    Ok(Record {
+        grant,
+        auth_time: facts.auth_time,
+        amr: facts.amr.join(" "),
+        roles: facts.roles.join(" "),
+        roles_as_of: desk.roles_as_of()?,
+    })
 }
 
 fn queue(db: &Connection, mail: &Mail) -> Result<(), Fault> {

@@ -8,7 +8,7 @@ use regrant_engine::{
 };
 use rusqlite::{Connection, params};
 
-use super::{event, fault::Fault, user};
+use super::{event, fault::Fault, grants::Desk, user};
 
 pub(super) fn exists(db: &Connection, name: &str) -> Result<bool, Fault> {
     Ok(db.prepare_cached("SELECT 1 FROM roles WHERE name = ?")?.exists(params![name])?)
@@ -28,13 +28,14 @@ pub(super) fn list(db: &Connection) -> Result<Vec<(String, u64)>, Fault> {
     Ok(roles.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn remove(db: &Connection, name: &str) -> Result<bool, Fault> {
+pub(super) fn remove(db: &Desk, name: &str) -> Result<bool, Fault> {
+    db.roles_changed()?;
     db.prepare_cached("DELETE FROM user_roles WHERE role = ?")?.execute(params![name])?;
     Ok(db.prepare_cached("DELETE FROM roles WHERE name = ?")?.execute(params![name])? == 1)
 }
 
 pub(super) fn set(
-    db: &Connection,
+    db: &Desk,
     random: &dyn Random,
     role: &str,
     selector: &UserSelector,
@@ -66,6 +67,7 @@ pub(super) fn set(
     if changed == 0 {
         return Ok(RoleChanged::Unchanged);
     }
+    db.roles_changed()?;
     let kind = if has { EventKind::RoleGranted } else { EventKind::RoleRevoked };
     event::insert(db, &Event::new(kind, end.at, end.actor, random).user(user).with("role", role))?;
     Ok(RoleChanged::Changed)

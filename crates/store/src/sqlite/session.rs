@@ -4,25 +4,26 @@ use std::sync::{Arc, LazyLock};
 
 use regrant_engine::{
     event::{Actor, Event, EventKind},
-    id::{GrantRef, SessionId, UserId},
+    id::{Generation, GrantRef, SessionId, UserId},
     login::FailureKey,
-    ports::{End, Facts, NewSession, Opened, Random, SessionFilter},
-    reason::Reason,
+    ports::{End, Facts, NewSession, Opened, Random, SessionFilter, Wanted},
+    reason::{Life, Reason},
     refresh::Grant,
     session::{Session, SessionRecord},
     time::Time,
-    token::GrantId,
+    token::{Endpoint, GrantId},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     event,
     fault::Fault,
+    grants::Desk,
     refresh::{self, ATTRIBUTES, IDENTIFIER, ROLES},
-    row::{self, Columns},
+    row::Columns,
 };
 
-pub(super) fn open(db: &Connection, random: &dyn Random, new: &NewSession) -> Result<Opened, Fault> {
+pub(super) fn open(db: &Desk, random: &dyn Random, new: &NewSession) -> Result<Opened, Fault> {
     let (session, grant) = (&new.session, &new.grant);
     // The user as of now, not as of the moment when the password was checked.
     type User = (u32, Option<i64>, Option<String>, Option<String>, Option<Arc<str>>);
@@ -39,41 +40,53 @@ pub(super) fn open(db: &Connection, random: &dyn Random, new: &NewSession) -> Re
         return Ok(Opened::UserChanged);
     }
     if let Some((replaced, judge)) = &new.replaces {
-        refresh::refresh(db, random, replaced, judge)?;
+        refresh::refresh(db, random, replaced, Wanted::Roles, judge)?;
     }
     make_room(db, random, new)?;
-    insert(db, session, grant)?;
+    let roles = refresh::roles(roles);
+    let facts = Facts { auth_time: session.auth_time, amr: session.amr.clone(), roles, identifier, attributes };
+    insert(db, session, grant, &facts)?;
     event::insert(db, &new.event)?;
     for FailureKey(key) in &new.forgive {
         db.prepare_cached("DELETE FROM failures WHERE key = ?")?.execute(params![key])?;
     }
-    let roles = refresh::roles(roles);
-    let facts = Facts { auth_time: session.auth_time, amr: session.amr.clone(), roles, identifier, attributes };
     Ok(Opened::Opened { facts })
 }
 
 /// Ends as many sessions of the user as are over the limit: those that never refreshed first, then the longest unused.
-fn make_room(db: &Connection, random: &dyn Random, new: &NewSession) -> Result<(), Fault> {
+fn make_room(db: &Desk, random: &dyn Random, new: &NewSession) -> Result<(), Fault> {
     let now = new.session.created_at;
-    let mut statement = db.prepare_cached(
-        "SELECT s.id FROM sessions s JOIN grants g ON g.id = s.grant_id \
-         WHERE s.user_id = ? AND s.ended_at IS NULL AND g.idle_deadline > ?2 AND g.absolute_deadline > ?2 \
-         ORDER BY g.generation > 1, g.rotated_at",
-    )?;
-    let alive = statement
-        .query_map(params![new.session.user.as_bytes(), now.millis()], |row| row.get(0))?
-        .collect::<Result<Vec<[u8; 16]>, _>>()?;
+    let mut alive: Vec<_> = open_of(db, new.session.user)?;
+    alive.retain(|(_, grant)| deadline(grant) > now);
+    alive.sort_by_key(|(_, grant)| (grant.generation > Generation::FIRST, grant.rotated_at));
     let over = (alive.len() + 1).saturating_sub(usize::try_from(new.limit).unwrap_or(usize::MAX));
-    for id in alive.into_iter().take(over) {
+    for (id, _) in alive.into_iter().take(over) {
         let end = End { at: now, reason: Reason::SessionLimit, actor: Actor::System };
-        end_rows(db, random, SessionId::from_bytes(id), new.session.user, end)?;
+        end_rows(db, random, id, new.session.user, end)?;
     }
     Ok(())
 }
 
+/// The sessions of a user that nobody has ended, oldest first, with their own grants.
+fn open_of(db: &Desk, user: UserId) -> Result<Vec<(SessionId, Grant)>, Fault> {
+    let mut statement =
+        db.prepare_cached("SELECT id, grant_id FROM sessions WHERE user_id = ? AND ended_at IS NULL ORDER BY id")?;
+    let rows = statement.query_map(params![user.as_bytes()], |row| row.try_into())?;
+    rows.map(|row| {
+        let (id, grant): ([u8; 16], [u8; 16]) = row?;
+        Ok((SessionId::from_bytes(id), db.read_known(&GrantId(grant))?.grant))
+    })
+    .collect()
+}
+
+/// The deadline, idle or absolute, that passes first.
+pub(super) fn deadline(grant: &Grant) -> Time {
+    grant.idle.0.min(grant.absolute.0)
+}
+
 /// Writes a session and its own grant.
-pub(super) fn insert(db: &Connection, session: &Session, grant: &Grant) -> Result<(), Fault> {
-    row::insert_grant(db, grant)?;
+pub(super) fn insert(db: &Desk, session: &Session, grant: &Grant, facts: &Facts) -> Result<(), Fault> {
+    db.insert(&refresh::record(db, grant.clone(), facts)?)?;
     let [a, b, c, d, ..] = grant.id.0;
     db.prepare_cached(
         "INSERT INTO sessions (id, shard, user_id, grant_id, created_at, auth_time, amr, device, user_agent, network, \
@@ -99,13 +112,11 @@ pub(super) fn insert(db: &Connection, session: &Session, grant: &Grant) -> Resul
 static SELECT: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT s.id, s.user_id, s.created_at, s.auth_time, s.amr, s.device, s.user_agent, s.network, s.address, s.prefix, \
-         s.ended_at, s.end_reason, {IDENTIFIER}, {} \
-         FROM sessions s JOIN grants g ON g.id = s.grant_id LEFT JOIN users u ON u.id = s.user_id",
-        row::GRANT
+         s.ended_at, s.end_reason, {IDENTIFIER}, s.grant_id FROM sessions s LEFT JOIN users u ON u.id = s.user_id"
     )
 });
 
-fn record(row: &rusqlite::Row<'_>) -> Result<SessionRecord, Fault> {
+fn record(db: &Desk, row: &rusqlite::Row<'_>) -> Result<SessionRecord, Fault> {
     let mut columns = Columns::new(row);
     let id = SessionId::from_bytes(columns.take()?);
     let user = UserId::from_bytes(columns.take()?);
@@ -115,30 +126,39 @@ fn record(row: &rusqlite::Row<'_>) -> Result<SessionRecord, Fault> {
     let context = columns.context()?;
     let life = columns.life()?;
     let identifier = columns.take()?;
-    let grant = row::grant(&mut columns)?;
+    let grant = db.read_known(&GrantId(columns.take()?))?.grant;
     let session = Session { id, user, grant: grant.public_id, created_at, auth_time, amr, device, context, life };
     Ok(SessionRecord { session, grant, identifier })
 }
 
-fn one(db: &Connection, condition: &str, parameter: &[u8; 16]) -> Result<Option<SessionRecord>, Fault> {
-    let mut statement = db.prepare_cached(&format!("{} WHERE {condition}", *SELECT))?;
-    let mut rows = statement.query(params![parameter])?;
-    rows.next()?.map(record).transpose()
+pub(super) fn by_id(db: &Desk, id: SessionId) -> Result<Option<SessionRecord>, Fault> {
+    let mut statement = db.prepare_cached(&format!("{} WHERE s.id = ?", *SELECT))?;
+    let mut rows = statement.query(params![id.as_bytes()])?;
+    rows.next()?.map(|row| record(db, row)).transpose()
 }
 
-pub(super) fn by_id(db: &Connection, id: SessionId) -> Result<Option<SessionRecord>, Fault> {
-    one(db, "s.id = ?", id.as_bytes())
+pub(super) fn by_grant(db: &Desk, grant: GrantRef) -> Result<Option<SessionRecord>, Fault> {
+    id_of_grant(db, grant)?.map_or(Ok(None), |id| by_id(db, id))
 }
 
-pub(super) fn by_grant(db: &Connection, grant: GrantRef) -> Result<Option<SessionRecord>, Fault> {
-    one(db, "s.id = (SELECT session_id FROM grants WHERE public_id = ?)", grant.as_bytes())
+/// The session of a grant: a session's own has its id.
+pub(super) fn id_of_grant(db: &Connection, grant: GrantRef) -> Result<Option<SessionId>, Fault> {
+    let mut statement = db.prepare_cached(
+        "SELECT id FROM sessions WHERE id = ?1 UNION ALL SELECT session_id FROM other_grants WHERE public_id = ?1 LIMIT 1",
+    )?;
+    let id: Option<Option<[u8; 16]>> =
+        statement.query_row(params![grant.as_bytes()], |row| row.get(0)).optional()?;
+    Ok(id.flatten().map(SessionId::from_bytes))
 }
 
-pub(super) fn by_secret(db: &Connection, id: &GrantId) -> Result<Option<SessionRecord>, Fault> {
-    one(db, "s.id = (SELECT session_id FROM grants WHERE id = ?)", &id.0)
+pub(super) fn by_secret(db: &Desk, id: &GrantId) -> Result<Option<SessionRecord>, Fault> {
+    match db.read(id)?.and_then(|record| record.grant.session) {
+        Some(session) => by_id(db, session),
+        None => Ok(None),
+    }
 }
 
-pub(super) fn list(db: &Connection, filter: SessionFilter) -> Result<Vec<SessionRecord>, Fault> {
+pub(super) fn list(db: &Desk, filter: SessionFilter) -> Result<Vec<SessionRecord>, Fault> {
     let by_user = if filter.user.is_some() { "s.user_id = ?1" } else { "?1 IS NULL" };
     let living = if filter.ended { "" } else { "AND s.ended_at IS NULL" };
     // Ids sort by creation, and "before the largest id" is every one: the first page and the next are one statement.
@@ -148,7 +168,7 @@ pub(super) fn list(db: &Connection, filter: SessionFilter) -> Result<Vec<Session
     let mut rows = statement.query(params![filter.user.as_ref().map(UserId::as_bytes), before, filter.limit])?;
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {
-        records.push(record(row)?);
+        records.push(record(db, row)?);
     }
     Ok(records)
 }
@@ -159,82 +179,60 @@ pub(super) fn count(db: &Connection) -> Result<u64, Fault> {
     Ok(live.unsigned_abs())
 }
 
-pub(super) fn any_alive(db: &Connection, now: Time) -> Result<bool, Fault> {
-    Ok(db
-        .prepare_cached(
-            "SELECT 1 FROM grants WHERE ended_at IS NULL AND idle_deadline > ?1 AND absolute_deadline > ?1 LIMIT 1",
-        )?
-        .exists(params![now.millis()])?)
-}
-
 pub(super) fn end_one(
-    db: &Connection,
+    db: &Desk,
     random: &dyn Random,
     id: SessionId,
     owner: Option<UserId>,
     end: End,
 ) -> Result<bool, Fault> {
-    let user: Option<[u8; 16]> = db
-        .prepare_cached(
-            "SELECT s.user_id FROM sessions s JOIN grants g ON g.id = s.grant_id WHERE s.id = ?1 AND s.ended_at IS NULL \
-             AND g.idle_deadline > ?2 AND g.absolute_deadline > ?2",
-        )?
-        .query_row(params![id.as_bytes(), end.at.millis()], |row| row.get(0))
+    let open: Option<([u8; 16], [u8; 16])> = db
+        .prepare_cached("SELECT user_id, grant_id FROM sessions WHERE id = ? AND ended_at IS NULL")?
+        .query_row(params![id.as_bytes()], |row| row.try_into())
         .optional()?;
-    match user.map(UserId::from_bytes) {
-        Some(user) if owner.is_none_or(|owner| owner == user) => end_rows(db, random, id, user, end).map(|()| true),
-        _ => Ok(false),
+    let Some((user, grant)) = open else { return Ok(false) };
+    let user = UserId::from_bytes(user);
+    let alive = deadline(&db.read_known(&GrantId(grant))?.grant) > end.at;
+    if alive && owner.is_none_or(|owner| owner == user) {
+        end_rows(db, random, id, user, end).map(|()| true)
+    } else {
+        Ok(false)
     }
 }
 
 pub(super) fn end_of_user(
-    db: &Connection,
+    db: &Desk,
     random: &dyn Random,
     user: UserId,
     except: Option<SessionId>,
     end: End,
 ) -> Result<u64, Fault> {
-    let mut statement = db.prepare_cached(
-        "SELECT s.id, g.idle_deadline, g.absolute_deadline FROM sessions s JOIN grants g ON g.id = s.grant_id \
-         WHERE s.user_id = ? AND s.ended_at IS NULL ORDER BY s.id",
-    )?;
-    let sessions = statement
-        .query_map(params![user.as_bytes()], |row| row.try_into())?
-        .collect::<Result<Vec<([u8; 16], i64, i64)>, _>>()?;
     let mut ended = 0;
-    for (id, idle, absolute) in sessions {
-        let id = SessionId::from_bytes(id);
+    for (id, grant) in open_of(db, user)? {
         if Some(id) == except {
             continue;
         }
-        if idle.min(absolute) > end.at.millis() {
+        if deadline(&grant) > end.at {
             end_rows(db, random, id, user, end)?;
             ended += 1;
         } else {
             // It expired unseen and does not count. It is written all the same: if only the clock was wrong, it must not be
             // there again once the clock is right, for whoever asked was told that all are over.
-            expire(db, random, id, user, (idle, absolute))?;
+            expire(db, random, id, &grant)?;
         }
     }
     Ok(ended)
 }
 
-/// Writes the deadline, idle or absolute, that passed first.
-pub(super) fn expire(
-    db: &Connection,
-    random: &dyn Random,
-    id: SessionId,
-    user: UserId,
-    (idle, absolute): (i64, i64),
-) -> Result<(), Fault> {
-    let reason = if idle < absolute { Reason::ExpiredIdle } else { Reason::ExpiredAbsolute };
-    let at = Time::from_millis(idle.min(absolute));
-    end_rows(db, random, id, user, End { at, reason, actor: Actor::System })
+/// Writes the deadline of a session's own grant that passed first.
+pub(super) fn expire(db: &Desk, random: &dyn Random, id: SessionId, grant: &Grant) -> Result<(), Fault> {
+    let reason = if grant.idle.0 < grant.absolute.0 { Reason::ExpiredIdle } else { Reason::ExpiredAbsolute };
+    end_rows(db, random, id, grant.user, End { at: deadline(grant), reason, actor: Actor::System })
 }
 
 /// Ends the next sessions of everybody after `after`; the last one looked at.
 pub(super) fn end_next(
-    db: &Connection,
+    db: &Desk,
     random: &dyn Random,
     end: End,
     after: Option<SessionId>,
@@ -254,36 +252,44 @@ pub(super) fn end_next(
 }
 
 /// Ends everything that a user holds: every session, and every grant that has none.
-pub(super) fn end_all_held(db: &Connection, random: &dyn Random, user: UserId, end: End) -> Result<u64, Fault> {
+pub(super) fn end_all_held(db: &Desk, random: &dyn Random, user: UserId, end: End) -> Result<u64, Fault> {
     let ended = end_of_user(db, random, user, None, end)?;
-    db.prepare_cached(
-        "UPDATE grants SET ended_at = ?2, end_reason = ?3 WHERE user_id = ?1 AND session_id IS NULL AND ended_at IS NULL",
-    )?
-    .execute(params![user.as_bytes(), end.at.millis(), end.reason.as_str()])?;
+    for grant in db.without_session(user)? {
+        end_grant(db, &grant, end.at, |_| end.reason)?;
+    }
     Ok(ended)
 }
 
 /// Ends a session and all its grants, and tells the timeline. Those that ended before keep their reason.
-pub(super) fn end_rows(
-    db: &Connection,
-    random: &dyn Random,
-    id: SessionId,
-    user: UserId,
-    end: End,
-) -> Result<(), Fault> {
-    let (at, reason) = (end.at.millis(), end.reason.as_str());
+pub(super) fn end_rows(db: &Desk, random: &dyn Random, id: SessionId, user: UserId, end: End) -> Result<(), Fault> {
     let ended = db
         .prepare_cached("UPDATE sessions SET ended_at = ?2, end_reason = ?3 WHERE id = ?1 AND ended_at IS NULL")?
-        .execute(params![id.as_bytes(), at, reason])?;
-    db.prepare_cached(
-        "UPDATE grants SET ended_at = ?2, end_reason = iif(endpoint = 'session', ?3, ?4) \
-         WHERE session_id = ?1 AND ended_at IS NULL",
-    )?
-    .execute(params![id.as_bytes(), at, reason, Reason::SessionEnded.as_str()])?;
+        .execute(params![id.as_bytes(), end.at.millis(), end.reason.as_str()])?;
+    for grant in db.of_session(id)? {
+        end_grant(db, &grant, end.at, |of| match of {
+            Endpoint::Session => end.reason,
+            Endpoint::OAuth => Reason::SessionEnded,
+        })?;
+    }
     if ended == 1 {
         let told =
             Event::new(EventKind::SessionEnded, end.at, end.actor, random).session(id).user(user).because(end.reason);
         event::insert(db, &told)?;
     }
     Ok(())
+}
+
+/// Ends one grant, if it lives.
+pub(super) fn end_grant(
+    db: &Desk,
+    id: &GrantId,
+    at: Time,
+    reason: impl FnOnce(Endpoint) -> Reason,
+) -> Result<(), Fault> {
+    let mut record = db.read_known(id)?;
+    if !record.grant.life.is_alive() {
+        return Ok(());
+    }
+    record.grant.life = Life::Ended { at, reason: reason(record.grant.endpoint) };
+    db.write(&record, None)
 }

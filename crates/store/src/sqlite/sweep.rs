@@ -4,21 +4,22 @@
 //! steps, from the beginning again once the end is reached; renewals are looked at once, when they have come of age.
 
 use regrant_engine::{
-    event::EventKind,
-    id::{SessionId, UserId},
+    event::{EventKind, Renewal},
+    id::SessionId,
     ports::{Random, Retention, Swept},
     time::Time,
+    token::GrantId,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{fault::Fault, session};
+use super::{fault::Fault, grants::Desk, session};
 
-pub(super) fn sweep(db: &Connection, random: &dyn Random, now: Time, keep: Retention) -> Result<Swept, Fault> {
+pub(super) fn sweep(db: &Desk, random: &dyn Random, now: Time, keep: Retention) -> Result<Swept, Fault> {
     let now = believed(db, now, keep)?;
     let mut swept = sessions(db, random, now, keep)?;
     let removals = [
         events(db, now, keep)?,
-        renewals(db, now, keep)?,
+        retries(db, now, keep)?,
         remove(db, "failures", "since", "key", now.minus(keep.failures), keep)?,
         remove(db, "outbox", "at", "id", now.minus(keep.events), keep)?,
     ];
@@ -53,37 +54,55 @@ fn remove(db: &Connection, table: &str, age: &str, key: &str, before: Time, keep
     Ok(Swept { expired: 0, removed: removed as u64, more: is_full(removed, keep) })
 }
 
-/// The next batch of sessions: writes the end of those whose deadline has passed, removes those that ended long ago.
-fn sessions(db: &Connection, random: &dyn Random, now: Time, keep: Retention) -> Result<Swept, Fault> {
+/// The next batch of sessions: writes the end of those whose deadline has passed, removes those that ended long ago, and
+/// forgets the old renewals of the others.
+fn sessions(db: &Desk, random: &dyn Random, now: Time, keep: Retention) -> Result<Swept, Fault> {
     let after = position(db, "sweep.sessions")?;
-    let mut statement = db.prepare_cached(
-        "SELECT s.id, s.user_id, s.ended_at, g.idle_deadline, g.absolute_deadline FROM sessions s \
-         JOIN grants g ON g.id = s.grant_id WHERE s.id > ?1 ORDER BY s.id LIMIT ?2",
-    )?;
-    type Row = ([u8; 16], [u8; 16], Option<i64>, i64, i64);
+    let mut statement =
+        db.prepare_cached("SELECT id, grant_id, ended_at FROM sessions WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+    type Row = ([u8; 16], [u8; 16], Option<i64>);
     let batch =
         statement.query_map(params![after, keep.batch], |row| row.try_into())?.collect::<Result<Vec<Row>, _>>()?;
     let mut swept = Swept { more: is_full(batch.len(), keep), ..Swept::default() };
-    for (id, user, ended_at, idle, absolute) in &batch {
-        let deadline = *idle.min(absolute);
+    for (session, grant, ended_at) in &batch {
+        let (session, grant) = (SessionId::from_bytes(*session), GrantId(*grant));
         match ended_at {
-            // Not at once: a clock that was wrong for a while must not end what a right one would let live.
-            None if deadline <= now.minus(keep.settle).millis() => {
-                let (id, user) = (SessionId::from_bytes(*id), UserId::from_bytes(*user));
-                session::expire(db, random, id, user, (*idle, *absolute))?;
-                swept.expired += 1;
-            }
             Some(at) if *at < now.minus(keep.events).millis() => {
-                db.prepare_cached("DELETE FROM grants WHERE session_id = ?")?.execute(params![id])?;
-                db.prepare_cached("DELETE FROM sessions WHERE id = ?")?.execute(params![id])?;
+                for grant in db.of_session(session)? {
+                    db.remove(&grant)?;
+                }
+                db.prepare_cached("DELETE FROM sessions WHERE id = ?")?.execute(params![session.as_bytes()])?;
                 swept.removed += 1;
+                continue;
             }
-            _ => {}
+            Some(_) => {}
+            None => {
+                let grant = db.read_known(&grant)?.grant;
+                // Not at once: a clock that was wrong for a while must not end what a right one would let live.
+                if session::deadline(&grant) <= now.minus(keep.settle) {
+                    session::expire(db, random, session, &grant)?;
+                    swept.expired += 1;
+                }
+            }
+        }
+        for grant in db.of_session(session)? {
+            // Most have no more than may stay.
+            if db.read_known(&grant)?.grant.generation.0 <= keep.rotations_kept {
+                continue;
+            }
+            swept.removed += db.forget_renewals(&grant, |renewals| outdated(renewals, now, keep))?;
         }
     }
     let next = if swept.more { batch.last().map(|(id, ..)| *id) } else { None };
     stop_at(db, "sweep.sessions", after, next.unwrap_or_default())?;
     Ok(swept)
+}
+
+/// How many of these, oldest first, are past their retention: the last ones stay.
+fn outdated(renewals: &[Renewal], now: Time, keep: Retention) -> usize {
+    let may_go = renewals.len().saturating_sub(usize::try_from(keep.rotations_kept).unwrap_or(usize::MAX));
+    let before = now.minus(keep.rotations);
+    renewals.iter().take(may_go).take_while(|renewal| renewal.at < before).count()
 }
 
 /// Events past their retention: ids sort by time, so they are the first ones.
@@ -94,30 +113,36 @@ fn events(db: &Connection, now: Time, keep: Retention) -> Result<Swept, Fault> {
     Ok(Swept { expired: 0, removed: removed as u64, more: is_full(removed, keep) })
 }
 
-/// Renewals, and retries of them, past theirs. Each is looked at once: the last ones of a session stay until all events of
-/// their age go.
-fn renewals(db: &Connection, now: Time, keep: Retention) -> Result<Swept, Fault> {
+/// Retries of renewals that are past their retention, each looked at once: those that belong to the renewals that stay, stay
+/// until all events of their age go. Renewals are events only in stores of before they were kept with their grants.
+fn retries(db: &Desk, now: Time, keep: Retention) -> Result<Swept, Fault> {
     let after = position(db, "sweep.renewals")?;
     let until = first_id_at(now.minus(keep.rotations));
     let mut statement =
-        db.prepare_cached("SELECT id, session_id, kind FROM events WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3")?;
-    type Row = ([u8; 16], Option<[u8; 16]>, String);
+        db.prepare_cached("SELECT id, at, session_id, kind FROM events WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3")?;
+    type Row = ([u8; 16], i64, Option<[u8; 16]>, String);
     let batch = statement
         .query_map(params![after, until, keep.batch], |row| row.try_into())?
         .collect::<Result<Vec<Row>, _>>()?;
-    let mut newer = db.prepare_cached(
-        "SELECT count(*) FROM (SELECT 1 FROM events WHERE session_id = ?1 AND id > ?2 AND kind = 'refresh.rotated' LIMIT ?3)",
-    )?;
     let mut removed = 0;
-    let renewals = [EventKind::Rotated.as_str(), EventKind::Replayed.as_str()];
-    for (id, session, _) in batch.iter().filter(|(_, _, kind)| renewals.contains(&kind.as_str())) {
-        let newer: u32 = newer.query_row(params![session, id, keep.rotations_kept], |row| row.get(0))?;
-        if newer >= keep.rotations_kept {
+    let kinds = [EventKind::Rotated.as_str(), EventKind::Replayed.as_str()];
+    for (id, at, session, _) in batch.iter().filter(|(.., kind)| kinds.contains(&kind.as_str())) {
+        if !is_among_the_last(db, *session, Time::from_millis(*at), keep)? {
             removed += db.prepare_cached("DELETE FROM events WHERE id = ?")?.execute(params![id])? as u64;
         }
     }
     stop_at(db, "sweep.renewals", after, batch.last().map_or(after, |(id, ..)| *id))?;
     Ok(Swept { expired: 0, removed, more: is_full(batch.len(), keep) })
+}
+
+/// Whether fewer renewals of a session came after `at` than are kept.
+fn is_among_the_last(db: &Desk, session: Option<[u8; 16]>, at: Time, keep: Retention) -> Result<bool, Fault> {
+    let Some(session) = session else { return Ok(false) };
+    let mut newer = 0;
+    for grant in db.of_session(SessionId::from_bytes(session))? {
+        newer += db.renewals(&grant)?.iter().filter(|renewal| renewal.at > at).count();
+    }
+    Ok(u32::try_from(newer).is_ok_and(|newer| newer < keep.rotations_kept))
 }
 
 fn is_full(rows: usize, keep: Retention) -> bool {

@@ -31,9 +31,10 @@ use rusqlite::{
 use tempfile::TempDir;
 
 use super::{
-    Listener, OpenError, READERS, SqliteStore, event,
+    DEFAULT_MEMORY, Listener, OpenError, READERS, SqliteStore, event,
     fault::Fault,
     file,
+    grants::Desk,
     worker::{Job, Workers},
 };
 use crate::contract::world::{PASSWORD, Place, RealRandom, World};
@@ -78,11 +79,12 @@ impl Place for Directory {
             db.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(note)).unwrap();
             db
         };
-        let writer = noted(file::open_for_writing(&self.file()).unwrap());
+        let desk = Desk::new(noted(file::open_for_writing(&self.file()).unwrap()), DEFAULT_MEMORY).unwrap();
+        let checkpoints = file::open_for_checkpoints(&self.file()).unwrap();
         let readers = (0..READERS).map(|_| noted(file::open_for_reading(&self.file()).unwrap()));
         Arc::new(SqliteStore {
             readers: Workers::readers(readers.collect(), 100),
-            writer: Workers::writer(writer, 100, Box::new(lost), None),
+            writer: Workers::writer(desk, checkpoints, 100, Box::new(lost), None),
             random: Arc::new(RealRandom),
         })
     }
@@ -215,18 +217,25 @@ async fn the_sweep_goes_by_an_index() {
 // ---- The threads.
 
 /// A writer on a scratch database whose table `kept` refuses what the test wants refused.
-fn scratch(queue: usize) -> (TempDir, Workers) {
-    let directory = tempfile::tempdir().unwrap();
-    let db = file::open_for_writing(&directory.path().join("scratch.db")).unwrap();
-    db.execute_batch(
+fn scratch(queue: usize) -> (TempDir, Workers<Desk>) {
+    let (directory, desk, checkpoints) = scratch_desk();
+    desk.execute_batch(
         "CREATE TABLE kept (n INTEGER NOT NULL PRIMARY KEY, parent INTEGER REFERENCES kept DEFERRABLE INITIALLY DEFERRED);
          PRAGMA foreign_keys = ON;",
     )
     .unwrap();
-    (directory, Workers::writer(db, queue, Box::new(lost), None))
+    (directory, Workers::writer(desk, checkpoints, queue, Box::new(lost), None))
 }
 
-fn keep(n: i64, parent: Option<i64>) -> impl FnMut(&Connection) -> Result<i64, Fault> + Send + 'static {
+fn scratch_desk() -> (TempDir, Desk, Connection) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("scratch.db");
+    let desk = Desk::new(file::open_for_writing(&file).unwrap(), DEFAULT_MEMORY).unwrap();
+    let checkpoints = file::open_for_checkpoints(&file).unwrap();
+    (directory, desk, checkpoints)
+}
+
+fn keep(n: i64, parent: Option<i64>) -> impl FnMut(&Desk) -> Result<i64, Fault> + Send + 'static {
     move |db| {
         db.execute("INSERT INTO kept VALUES (?, ?)", params![n, parent])?;
         Ok(n)
@@ -240,10 +249,10 @@ fn kept(directory: &TempDir) -> Vec<i64> {
 }
 
 /// Keeps the writer busy until it is let go, so that what is queued meanwhile is one group.
-fn hold(writer: &Workers) -> (mpsc::Sender<()>, tokio::sync::oneshot::Receiver<Result<(), Broken>>) {
+fn hold(writer: &Workers<Desk>) -> (mpsc::Sender<()>, tokio::sync::oneshot::Receiver<Result<(), Broken>>) {
     let (let_go, held) = mpsc::channel();
     let (began, begun) = mpsc::channel();
-    let job = move |_: &Connection| {
+    let job = move |_: &Desk| {
         let _ = began.send(());
         let _ = held.recv();
         Ok(())
@@ -260,7 +269,7 @@ async fn a_failing_job_takes_nobody_with_it() {
     let runs = Arc::new(AtomicUsize::new(0));
     let counted = {
         let (runs, mut keep) = (Arc::clone(&runs), keep(1, None));
-        move |db: &Connection| {
+        move |db: &Desk| {
             runs.fetch_add(1, Ordering::SeqCst);
             keep(db)
         }
@@ -268,7 +277,7 @@ async fn a_failing_job_takes_nobody_with_it() {
     let first = writer.submit(Job::new(counted)).unwrap();
     let failing = writer.submit(Job::new(keep(1, None))).unwrap();
     let panicking =
-        writer.submit(Job::new(|_: &Connection| -> Result<i64, Fault> { panic!("a thought we did not have") }));
+        writer.submit(Job::new(|_: &Desk| -> Result<i64, Fault> { panic!("a thought we did not have") }));
     let last = writer.submit(Job::new(keep(2, None))).unwrap();
     let_go.send(()).unwrap();
     held.await.unwrap().unwrap();
@@ -317,14 +326,13 @@ impl Listener for Heard {
 /// The failing job runs between the others, in their transaction first and alone then: both times it wrote an event.
 #[tokio::test]
 async fn events_that_were_rolled_back_are_not_told() {
-    let directory = tempfile::tempdir().unwrap();
-    let db = file::open_for_writing(&directory.path().join("scratch.db")).unwrap();
+    let (_directory, desk, checkpoints) = scratch_desk();
     let heard = Arc::<Heard>::default();
     let listener: Arc<dyn Listener> = Arc::<Heard>::clone(&heard);
-    let writer = Workers::writer(db, 100, Box::new(lost), Some(listener));
+    let writer = Workers::writer(desk, checkpoints, 100, Box::new(lost), Some(listener));
     let told = |at: i64, fails: bool| {
         let told = Event::new(EventKind::KeyCreated, Time::from_millis(at), Actor::System, &RealRandom);
-        Job::new(move |db: &Connection| {
+        Job::new(move |db: &Desk| {
             event::insert(db, &told)?;
             if fails { Err(Fault::damaged("it thought again")) } else { Ok(()) }
         })
@@ -381,7 +389,7 @@ fn a_job_may_be_the_last_to_hold_the_store() {
     }
     let (holds, mut keep, tell) = (Arc::clone(&writer), keep(1, None), Tell(done));
     let promise = writer
-        .submit(Job::new(move |db: &Connection| {
+        .submit(Job::new(move |db: &Desk| {
             let (_, _) = (&holds, &tell);
             keep(db)
         }))
@@ -498,7 +506,7 @@ async fn a_damaged_file_is_said_to_be_damaged() {
     let place = Directory::new();
     {
         let store = place.store();
-        let filled = store.writer.submit(Job::new(|db: &Connection| {
+        let filled = store.writer.submit(Job::new(|db: &Desk| {
             for n in 0..1000 {
                 db.execute("INSERT INTO roles VALUES (?, 1)", params![format!("role {n} {}", "x".repeat(100))])?;
             }

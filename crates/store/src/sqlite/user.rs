@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     event,
     fault::Fault,
+    grants::Desk,
     refresh::{ROLES, roles},
     row::Columns,
     session,
@@ -155,7 +156,7 @@ fn identifiers(db: &Connection, user: UserId) -> Result<Vec<Identified>, Fault> 
 }
 
 pub(super) fn set_password(
-    db: &Connection,
+    db: &Desk,
     random: &dyn Random,
     selector: &UserSelector,
     hash: &str,
@@ -173,7 +174,7 @@ pub(super) fn set_password(
 }
 
 pub(super) fn set_disabled(
-    db: &Connection,
+    db: &Desk,
     random: &dyn Random,
     selector: &UserSelector,
     disabled: bool,
@@ -197,7 +198,7 @@ pub(super) fn set_disabled(
 }
 
 pub(super) fn delete(
-    db: &Connection,
+    db: &Desk,
     random: &dyn Random,
     selector: &UserSelector,
     end: End,
@@ -215,7 +216,7 @@ pub(super) fn delete(
 
 /// Raises the epoch, ends all that the user holds, and tells the timeline.
 fn end_everything(
-    db: &Connection,
+    db: &Desk,
     random: &dyn Random,
     user: UserId,
     end: End,

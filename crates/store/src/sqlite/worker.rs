@@ -7,7 +7,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -18,7 +18,7 @@ use regrant_engine::ports::Broken;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{Listener, OnLostDisk, event, fault::Fault};
+use super::{Listener, OnLostDisk, event, fault::Fault, grants::Desk};
 
 /// Jobs in one transaction at most: more would make the first wait without making the commit cheaper.
 const BATCH: usize = 256;
@@ -27,6 +27,8 @@ const CHECKPOINT_EVERY: usize = 8 * 1024;
 /// A commit of one job counts as so many: jobs that are committed together share the pages that they write.
 const LEAST_PER_COMMIT: usize = 8;
 const IDLE: Duration = Duration::from_secs(1);
+/// States that are folded in one transaction where nobody waits.
+const FOLD_AT_REST: usize = 256;
 
 /// Work for a connection, with the way back to the one who waits.
 pub(super) struct Job<T, F> {
@@ -44,14 +46,14 @@ impl<T, F> Job<T, F> {
     }
 }
 
-/// A [`Job`] without its type.
-trait Task: Send {
-    fn run(&mut self, db: &Connection) -> Result<(), Fault>;
+/// A [`Job`] without its type, for a thread that has a `D`.
+trait Task<D>: Send {
+    fn run(&mut self, db: &D) -> Result<(), Fault>;
     fn answer(&mut self, result: Result<(), Broken>);
 }
 
-impl<T: Send, F: FnMut(&Connection) -> Result<T, Fault> + Send> Task for Job<T, F> {
-    fn run(&mut self, db: &Connection) -> Result<(), Fault> {
+impl<D, T: Send, F: FnMut(&D) -> Result<T, Fault> + Send> Task<D> for Job<T, F> {
+    fn run(&mut self, db: &D) -> Result<(), Fault> {
         let Some(work) = &mut self.work else {
             return Err(Fault::damaged("a job was run after its answer"));
         };
@@ -75,27 +77,37 @@ impl<T: Send, F: FnMut(&Connection) -> Result<T, Fault> + Send> Task for Job<T, 
     }
 }
 
-/// Threads that take jobs from one queue.
-pub(super) struct Workers {
-    queue: Option<SyncSender<Box<dyn Task>>>,
+/// Threads that take jobs from one queue, each with a `D` of its own.
+pub(super) struct Workers<D> {
+    queue: Option<SyncSender<Box<dyn Task<D>>>>,
     /// How many jobs are queued.
     waiting: Arc<AtomicUsize>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Workers {
+impl Workers<Desk> {
+    /// `checkpoints` is a second connection to the same file, for the thread that writes the log back.
     pub(super) fn writer(
-        db: Connection,
+        desk: Desk,
+        checkpoints: Connection,
         queue: usize,
         on_lost_disk: OnLostDisk,
         listener: Option<Arc<dyn Listener>>,
     ) -> Self {
         let (sender, receiver) = sync_channel(queue);
         let waiting = Arc::<AtomicUsize>::default();
-        let around = Around { on_lost_disk, listener, waiting: Arc::clone(&waiting) };
-        Self { queue: Some(sender), waiting, threads: vec![thread::spawn(move || write(&db, &receiver, &around))] }
+        let around = Around { on_lost_disk: Arc::new(on_lost_disk), listener, waiting: Arc::clone(&waiting) };
+        let thread = thread::spawn(move || {
+            let checkpointer = Checkpointer::new(checkpoints, Arc::clone(&around.on_lost_disk));
+            write(&desk, &checkpointer, &receiver, &around);
+            // The writer's connection is the last to close: it writes the rest of the log back, and removes it.
+            drop(checkpointer);
+        });
+        Self { queue: Some(sender), waiting, threads: vec![thread] }
     }
+}
 
+impl Workers<Connection> {
     pub(super) fn readers(connections: Vec<Connection>, queue: usize) -> Self {
         let (sender, receiver) = sync_channel(queue);
         let receiver = Arc::new(Mutex::new(receiver));
@@ -108,6 +120,9 @@ impl Workers {
         Self { queue: Some(sender), waiting, threads }
     }
 
+}
+
+impl<D> Workers<D> {
     /// How many jobs are queued and not yet begun.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
@@ -117,7 +132,7 @@ impl Workers {
     pub(super) fn submit<T, F>(&self, mut job: Job<T, F>) -> Result<oneshot::Receiver<Result<T, Broken>>, Broken>
     where
         T: Send + 'static,
-        F: FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
+        F: FnMut(&D) -> Result<T, Fault> + Send + 'static,
     {
         let stopped = || Broken::Store("the store is stopping".to_owned());
         let promise = job.promise.take().ok_or_else(stopped)?;
@@ -136,7 +151,7 @@ impl Workers {
 }
 
 /// Finishes what is queued, then closes the connections: SQLite writes the WAL back and removes it.
-impl Drop for Workers {
+impl<D> Drop for Workers<D> {
     fn drop(&mut self) {
         self.queue = None;
         for thread in self.threads.drain(..) {
@@ -150,48 +165,57 @@ impl Drop for Workers {
 
 /// Whom the writer tells of its work.
 struct Around {
-    on_lost_disk: OnLostDisk,
+    on_lost_disk: Arc<OnLostDisk>,
     listener: Option<Arc<dyn Listener>>,
     waiting: Arc<AtomicUsize>,
 }
 
-fn write(db: &Connection, queue: &Receiver<Box<dyn Task>>, around: &Around) {
-    let on_lost_disk = &around.on_lost_disk;
+fn write(desk: &Desk, checkpointer: &Checkpointer, queue: &Receiver<Box<dyn Task<Desk>>>, around: &Around) {
     if around.listener.as_ref().is_some_and(|listener| listener.wants_events()) {
         event::keep_told();
     }
     let mut since_checkpoint = 0;
     let mut batch = Vec::with_capacity(BATCH);
+    let mut patience = IDLE;
     loop {
-        match queue.recv_timeout(IDLE) {
+        match queue.recv_timeout(patience) {
             Ok(job) => batch.push(job),
             Err(RecvTimeoutError::Timeout) => {
-                if since_checkpoint > 0 {
-                    checkpoint(db, on_lost_disk);
+                // Nobody waits: what is newer than its row is written, a little at a time.
+                patience = if fold(desk, FOLD_AT_REST, true, around) { Duration::ZERO } else { IDLE };
+                if patience == IDLE && since_checkpoint > 0 {
+                    checkpoint(desk, &around.on_lost_disk);
                     since_checkpoint = 0;
                 }
                 continue;
             }
             Err(RecvTimeoutError::Disconnected) => return,
         }
+        patience = IDLE;
         batch.extend(queue.try_iter().take(BATCH - 1));
         around.waiting.fetch_sub(batch.len(), Ordering::Relaxed);
         since_checkpoint += batch.len().max(LEAST_PER_COMMIT);
-        commit_all(db, &mut batch, around);
+        commit_all(desk, &mut batch, around);
+        // Twice as many as came in: it gets ahead of them.
+        fold(desk, 2 * batch.len().max(LEAST_PER_COMMIT), false, around);
         batch.clear();
+        if checkpointer.has_nearly_finished() {
+            // What came in meanwhile is little; with it all is written back, and the log begins anew.
+            checkpoint(desk, &around.on_lost_disk);
+        }
         if since_checkpoint >= CHECKPOINT_EVERY {
-            checkpoint(db, on_lost_disk);
+            checkpointer.begin();
             since_checkpoint = 0;
         }
     }
 }
 
 /// Runs the jobs in one transaction, or each in its own if one fails, and answers them.
-fn commit_all(db: &Connection, batch: &mut [Box<dyn Task>], around: &Around) {
+fn commit_all(desk: &Desk, batch: &mut [Box<dyn Task<Desk>>], around: &Around) {
     if let Some(listener) = &around.listener {
         listener.begins();
     }
-    let done = transaction(db, batch);
+    let done = transaction(desk, batch);
     // Taken whatever became of it: what was rolled back has not happened, and nobody is told of it.
     let events = event::take_told();
     if let (Ok(()), Some(listener)) = (&done, &around.listener) {
@@ -206,22 +230,90 @@ fn commit_all(db: &Connection, batch: &mut [Box<dyn Task>], around: &Around) {
                 tracing::error!(%broken, "a transaction failed and was rolled back");
                 job.answer(Err(broken));
             }
-            batch => batch.chunks_mut(1).for_each(|alone| commit_all(db, alone, around)),
+            batch => batch.chunks_mut(1).for_each(|alone| commit_all(desk, alone, around)),
         },
     }
 }
 
-fn transaction(db: &Connection, batch: &mut [Box<dyn Task>]) -> Result<(), Fault> {
-    db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+fn transaction(desk: &Desk, batch: &mut [Box<dyn Task<Desk>>]) -> Result<(), Fault> {
+    desk.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     let done = batch
         .iter_mut()
-        .try_for_each(|job| job.run(db))
-        .and_then(|()| Ok(db.prepare_cached("COMMIT")?.execute([]).map(|_| ())?));
-    if done.is_err() && !db.is_autocommit() {
-        // A rollback that fails leaves nothing behind either: the next BEGIN fails, and so every job after it.
-        let _ = db.execute_batch("ROLLBACK");
+        .try_for_each(|job| job.run(desk))
+        .and_then(|()| desk.seal())
+        .and_then(|()| Ok(desk.prepare_cached("COMMIT")?.execute([]).map(|_| ())?));
+    match done {
+        Ok(()) => desk.sealed(),
+        Err(_) => roll_back(desk),
     }
     done
+}
+
+fn roll_back(desk: &Desk) {
+    if !desk.is_autocommit() {
+        // A rollback that fails leaves nothing behind either: the next BEGIN fails, and so every job after it.
+        let _ = desk.execute_batch("ROLLBACK");
+    }
+    desk.undo();
+}
+
+/// A step of a fold, if one is due; whether it was. One that fails is tried again with the next transaction: nothing is lost.
+fn fold(desk: &Desk, states: usize, idle: bool, around: &Around) -> bool {
+    if !desk.is_to_fold(idle) {
+        return false;
+    }
+    let Err(fault) = desk.fold(states) else { return true };
+    roll_back(desk);
+    if fault.is_lost_disk() {
+        (around.on_lost_disk)(&Broken::from(fault).to_string());
+    } else {
+        tracing::error!(broken = %Broken::from(fault), "the journal of the grants could not be folded; it will grow");
+    }
+    false
+}
+
+/// A thread that writes the log back beside the writer, which does not wait for it: else everybody would, for as long as the
+/// disk takes.
+struct Checkpointer {
+    begin: Option<SyncSender<()>>,
+    finished: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpointer {
+    fn new(db: Connection, on_lost_disk: Arc<OnLostDisk>) -> Self {
+        let (begin, begun) = sync_channel(1);
+        let finished = Arc::<AtomicBool>::default();
+        let done = Arc::clone(&finished);
+        let thread = thread::spawn(move || {
+            while begun.recv().is_ok() {
+                checkpoint(&db, &on_lost_disk);
+                done.store(true, Ordering::Release);
+            }
+        });
+        Self { begin: Some(begin), finished, thread: Some(thread) }
+    }
+
+    /// Writes back what is in the log by now. One that is under way goes on.
+    fn begin(&self) {
+        if let Some(begin) = &self.begin {
+            let _ = begin.try_send(());
+        }
+    }
+
+    /// Whether one has finished since this was last asked.
+    fn has_nearly_finished(&self) -> bool {
+        self.finished.swap(false, Ordering::Acquire)
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        self.begin = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 /// Writes the WAL back into the file. Done here and not by SQLite's own hook, which would hide a failed sync.
@@ -237,7 +329,7 @@ fn checkpoint(db: &Connection, on_lost_disk: &OnLostDisk) {
     }
 }
 
-fn read(db: &Connection, queue: &Mutex<Receiver<Box<dyn Task>>>, waiting: &AtomicUsize) {
+fn read(db: &Connection, queue: &Mutex<Receiver<Box<dyn Task<Connection>>>>, waiting: &AtomicUsize) {
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(mut job) = job else { return };

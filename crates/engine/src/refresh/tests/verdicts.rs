@@ -69,7 +69,7 @@ struct OneGrant(Loaded);
 macro_rules! never_asked {
     ($(fn $verb:ident($($argument:ty),*) -> $answer:ty;)+) => {
         impl Store for OneGrant {
-            fn refresh(&self, _: GrantId, judge: Judge) -> Answer<'_, Verdict> {
+            fn refresh(&self, _: GrantId, _: Wanted, judge: Judge) -> Answer<'_, Verdict> {
                 let verdict = judge(Some(&self.0));
                 Box::pin(async { Ok(verdict) })
             }
@@ -220,7 +220,7 @@ fn without_a_grant_nothing_is_written() {
     let told = Told::of(Scene::bearer());
     let verdict = judge(&told.engine(), told.using(10, Intent::Rotate), told.now)(None);
     let nothing =
-        Verdict { decision: Decision::Unknown, loaded: None, write: false, ends: None, events: vec![], mail: None };
+        Verdict { decision: Decision::Unknown, loaded: None, write: false, ends: None, renewed: None, events: vec![], mail: None };
     assert_eq!(verdict, nothing);
 }
 
@@ -262,9 +262,10 @@ fn a_rotation_gives_the_successor_and_a_replay_the_same_one_again() {
     let mut told = Told::of(Scene::bearer());
     let verdict = told.verdict(10, Intent::Rotate);
     assert!(verdict.write);
-    assert_eq!(kinds(&verdict), [EventKind::Rotated]);
-    assert_eq!(verdict.events[0].data["presented"], 10);
-    assert_eq!(verdict.events[0].data["issued"], 11);
+    assert_eq!(kinds(&verdict), []);
+    let line = verdict.renewed.as_ref().unwrap().told(&verdict.loaded.as_ref().unwrap().state.grant);
+    assert_eq!((line.kind, line.at), (EventKind::Rotated, told.now));
+    assert_eq!((&line.data["presented"], &line.data["issued"]), (&10.into(), &11.into()));
     let first = told.tokens(10, Intent::Rotate);
     assert_eq!(first.idle, Some(IdleDeadline(told.now.plus(Seconds::days(7)))));
     told.loaded = *verdict.loaded.unwrap();
