@@ -282,7 +282,8 @@ fn sentence(engine: &Engine, used: &Use, loaded: Option<&Loaded>, now: Time) -> 
     };
     let ends = ends.map(|reason| End { at: now.max(grant.last_event), reason, actor: Actor::User });
     let write = next.is_some();
-    let state = State { grant: next.unwrap_or_else(|| grant.clone()), ..loaded.state.clone() };
+    let State { session, user, client_exists, consent_stands, .. } = loaded.state;
+    let state = State { grant: next.unwrap_or_else(|| grant.clone()), session, user, client_exists, consent_stands };
     let renewed = match decision {
         Decision::Rotated { next: issued } => Some(Renewal {
             at: state.grant.rotated_at,

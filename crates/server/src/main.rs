@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// A refresh makes and drops some dozens of small things, between threads: glibc's allocator takes a fifth of the whole for that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     regrant::run()
 }

@@ -142,9 +142,9 @@ impl Running {
         let (stop, stopped) = oneshot::channel();
         let limits = http::Limits { connections: config.limits.connections };
         let (acceptor, watch) = tls.unzip();
-        let router = http::observed(http::router(app, more(&engine, address)), telemetry.seen());
+        let entrance = http::Entrance::new(app, more(&engine, address), telemetry.seen());
         let watching = telemetry.start(&engine, &home.store);
-        let served = tokio::spawn(http::serve(listener, acceptor, router, limits, async {
+        let served = tokio::spawn(http::serve(listener, acceptor, entrance, limits, async {
             let _ = stopped.await;
         }));
         let freshening = watch.map(|watch| tokio::spawn(tls::keep_fresh(watch)));

@@ -35,7 +35,7 @@ impl FromRequestParts<Shared> for Peer {
 impl App {
     pub(super) fn context(&self, peer: Peer, headers: &HeaderMap) -> Context {
         let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        self.engine.digests.context(peer.address, user_agent)
+        self.contexts.of(&self.engine.digests, peer.address, user_agent)
     }
 
     /// The refresh token in the cookie, if there is one. A call that brings it must come from our own origin.

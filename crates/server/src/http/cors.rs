@@ -7,13 +7,11 @@
 
 use axum::{
     body::Body,
-    extract::State,
     http::{HeaderValue, Method, Request, StatusCode, header},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 
-use super::Shared;
+use super::App;
 
 /// What a page may send, and how long a browser may remember that: two hours, which is Chromium's most.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE");
@@ -22,15 +20,20 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 /// What a page may read beside the body.
 const EXPOSED: HeaderValue = HeaderValue::from_static("retry-after");
 
-pub(super) async fn tell(State(app): State<Shared>, request: Request<Body>, next: Next) -> Response {
+/// Tells browsers what they may do with the answer of `inner`.
+pub(super) async fn tell<A: Future<Output = Response> + Send>(
+    app: &App,
+    request: Request<Body>,
+    inner: impl FnOnce(Request<Body>) -> A + Send,
+) -> Response {
     if !app.origins.lists_any() || !is_for_pages(request.uri().path()) {
-        return next.run(request).await;
+        return inner(request).await;
     }
     let origin = app.origins.listed(request.headers()).cloned();
     let is_preflight =
         request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let is_answered_here = is_preflight && origin.is_some();
-    let mut response = if is_answered_here { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    let mut response = if is_answered_here { StatusCode::NO_CONTENT.into_response() } else { inner(request).await };
     let headers = response.headers_mut();
     // Also to everybody else: a cache must not give one origin what was told to another (RFC 9110 §12.5.5).
     headers.append(header::VARY, HeaderValue::from_static("origin"));

@@ -1,13 +1,17 @@
 //! Connections: how many, how slow, how large their headers, encrypted or not, and how they end.
 
-use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, extract::ConnectInfo};
-use hyper::server::conn::http1;
+use axum::{
+    Router,
+    body::Body,
+    extract::{ConnectInfo, Request},
+    response::Response,
+};
+use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
-    service::TowerToHyperService,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -37,11 +41,26 @@ pub(crate) struct Limits {
     pub(crate) connections: u32,
 }
 
+/// What a listener serves.
+pub(crate) trait Site: Clone + Send + Sync + 'static {
+    /// The answer to a request.
+    fn answer(&self, request: Request) -> impl Future<Output = Response> + Send;
+}
+
+impl Site for Router {
+    async fn answer(&self, request: Request) -> Response {
+        match self.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
 /// Accepts and serves until `stop` is done, then lets the requests under way finish.
 pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
-    router: Router,
+    site: impl Site,
     limits: Limits,
     stop: impl Future<Output = ()>,
 ) {
@@ -77,7 +96,7 @@ pub(crate) async fn serve(
         let _ = stream.set_nodelay(true);
         // Whoever asks and never reads would hold its connection, and what waits in it, for ever: the kernel ends it.
         let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD_MILLIS);
-        let connection = Connection { peer, router: router.clone(), under_way: under_way.watcher() };
+        let connection = Connection { peer, site: site.clone(), under_way: under_way.watcher() };
         let tls = tls.clone().map(|tls| (tls, not_stopping.clone()));
         tokio::spawn(async move {
             let _place = place;
@@ -110,24 +129,26 @@ pub(crate) async fn breathe() {
     tokio::time::sleep(BREATH).await;
 }
 
-struct Connection {
+struct Connection<S> {
     peer: SocketAddr,
-    router: Router,
+    site: S,
     under_way: Watcher,
 }
 
-impl Connection {
+impl<S: Site> Connection<S> {
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let Self { peer, router, under_way } = self;
-        let service = tower::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        let Self { peer, site, under_way } = self;
+        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            let mut request = request.map(Body::new);
             request.extensions_mut().insert::<ConnectInfo<SocketAddr>>(ConnectInfo(peer));
-            router.clone().oneshot(request)
+            let site = site.clone();
+            async move { Ok::<_, Infallible>(site.answer(request).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_PATIENCE)
             .max_buf_size(LARGEST_HEADERS)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+            .serve_connection(TokioIo::new(stream), service);
         if let Err(error) = under_way.watch(connection).await {
             tracing::debug!(%error, "a connection ended early");
         }

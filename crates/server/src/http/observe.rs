@@ -14,7 +14,7 @@ use axum::{
     extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, Method},
     middleware::{self, Next},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use regrant_engine::ports::Clock;
 use tracing::{Instrument, Level, field::Empty};
@@ -38,7 +38,7 @@ pub(crate) struct Seen {
     pub(crate) spans: Option<Spans>,
 }
 
-struct Observer {
+pub(super) struct Observer {
     by: Seen,
     requests: AtomicU64,
     /// Keyed at random, so that a request's number tells nobody how many there were.
@@ -46,20 +46,30 @@ struct Observer {
 }
 
 /// Observes every route of `router`.
-pub(crate) fn observed(router: Router, by: Seen) -> Router {
-    let observer = Observer { by, requests: AtomicU64::new(0), numbers: RandomState::new() };
-    router.layer(middleware::from_fn_with_state(Arc::new(observer), observe))
+pub(super) fn observed(router: Router, observer: &Arc<Observer>) -> Router {
+    let each = async |State(observer): State<Arc<Observer>>, request: Request, next: Next| {
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        let route = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
+        observe(&observer, route, request, |request| next.run(request)).await
+    };
+    router.layer(middleware::from_fn_with_state(Arc::clone(observer), each))
 }
 
-async fn observe(State(observer): State<Arc<Observer>>, request: Request, next: Next) -> Response {
+/// Sees a request to `route`, which `inner` answers.
+pub(super) async fn observe<A: Future<Output = Response> + Send>(
+    observer: &Observer,
+    route: &str,
+    request: Request,
+    inner: impl FnOnce(Request) -> A + Send,
+) -> Response {
     let number = observer.requests.fetch_add(1, Ordering::Relaxed);
     // Ours and not the caller's: one that comes from outside could be anything, or another's.
     let id = format!("{:016x}", observer.numbers.hash_one(number));
     let Seen { metrics, spans } = &observer.by;
     let mut response = if metrics.is_some() || spans.is_some() || tracing::enabled!(Level::DEBUG) {
-        seen(&observer, number, &id, request, next).await
+        seen(observer, number, &id, route, request, inner).await
     } else {
-        next.run(request).await.into_response()
+        inner(request).await
     };
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID, id);
@@ -67,15 +77,20 @@ async fn observe(State(observer): State<Arc<Observer>>, request: Request, next: 
     response
 }
 
-async fn seen(observer: &Observer, number: u64, id: &str, request: Request<Body>, next: Next) -> Response {
+async fn seen<A: Future<Output = Response> + Send>(
+    observer: &Observer,
+    number: u64,
+    id: &str,
+    route: &str,
+    request: Request<Body>,
+    inner: impl FnOnce(Request) -> A + Send,
+) -> Response {
     let Seen { metrics, spans } = &observer.by;
     let began = Stopwatch::start();
     let traced = spans.as_ref().and_then(|spans| Some((spans, observer.trace(number, &request)?, SystemClock.now())));
     let (method, path) = (known(request.method()), request.uri().path().to_owned());
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
     let span = tracing::debug_span!("request", id, method, route, status = Empty, micros = Empty);
-    let response = next.run(request).instrument(span.clone()).await.into_response();
+    let response = inner(request).instrument(span.clone()).await;
     let (status, took) = (response.status().as_u16(), began.elapsed());
     span.record("status", status).record("micros", u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     // The path only: a query may hold what somebody should not have put there.
@@ -91,6 +106,10 @@ async fn seen(observer: &Observer, number: u64, id: &str, request: Request<Body>
 }
 
 impl Observer {
+    pub(super) fn new(by: Seen) -> Self {
+        Self { by, requests: AtomicU64::new(0), numbers: RandomState::new() }
+    }
+
     /// The trace that a request belongs to: its caller's, or one of its own. `None` where the caller does not record it.
     fn trace(&self, number: u64, request: &Request<Body>) -> Option<TraceContext> {
         let parent = request.headers().get(TRACE_PARENT).and_then(|value| value.to_str().ok());

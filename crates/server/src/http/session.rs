@@ -190,6 +190,9 @@ fn check_texts(asked: &SignInBody) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Where tokens are renewed.
+pub(super) const REFRESH: &str = "/session/refresh";
+
 /// `POST /session/refresh`
 #[utoipa::path(
     post,

@@ -27,6 +27,8 @@ const CHECKPOINT_EVERY: usize = 8 * 1024;
 /// A commit of one job counts as so many: jobs that are committed together share the pages that they write.
 const LEAST_PER_COMMIT: usize = 8;
 const IDLE: Duration = Duration::from_secs(1);
+/// Rows that are read ahead between two transactions: half a millisecond's work.
+const WARM_AT_ONCE: u32 = 1024;
 /// States that are folded in one transaction where nobody waits.
 const FOLD_AT_REST: usize = 256;
 
@@ -176,13 +178,17 @@ fn write(desk: &Desk, checkpointer: &Checkpointer, queue: &Receiver<Box<dyn Task
     }
     let mut since_checkpoint = 0;
     let mut batch = Vec::with_capacity(BATCH);
-    let mut patience = IDLE;
+    let (mut warming, mut folding) = (true, false);
+    let mut patience = Duration::ZERO;
     loop {
         match queue.recv_timeout(patience) {
             Ok(job) => batch.push(job),
             Err(RecvTimeoutError::Timeout) => {
-                // Nobody waits: what is newer than its row is written, a little at a time.
-                patience = if fold(desk, FOLD_AT_REST, true, around) { Duration::ZERO } else { IDLE };
+                // Nobody waits: what will be used is read, and what is newer than its row is written, a little at a time.
+                let at_rest = folding || patience == IDLE;
+                warming = warming && warm(desk);
+                folding = !warming && at_rest && fold(desk, FOLD_AT_REST, true, around);
+                patience = if warming || folding { Duration::ZERO } else { IDLE };
                 if patience == IDLE && since_checkpoint > 0 {
                     checkpoint(desk, &around.on_lost_disk);
                     since_checkpoint = 0;
@@ -191,13 +197,14 @@ fn write(desk: &Desk, checkpointer: &Checkpointer, queue: &Receiver<Box<dyn Task
             }
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        patience = IDLE;
         batch.extend(queue.try_iter().take(BATCH - 1));
         around.waiting.fetch_sub(batch.len(), Ordering::Relaxed);
         since_checkpoint += batch.len().max(LEAST_PER_COMMIT);
         commit_all(desk, &mut batch, around);
         // Twice as many as came in: it gets ahead of them.
         fold(desk, 2 * batch.len().max(LEAST_PER_COMMIT), false, around);
+        warming = warming && warm(desk);
+        (patience, folding) = (if warming { Duration::ZERO } else { IDLE }, false);
         batch.clear();
         if checkpointer.has_nearly_finished() {
             // What came in meanwhile is little; with it all is written back, and the log begins anew.
@@ -255,6 +262,14 @@ fn roll_back(desk: &Desk) {
         let _ = desk.execute_batch("ROLLBACK");
     }
     desk.undo();
+}
+
+/// Reads some rows ahead of their use; whether there is more to read.
+fn warm(desk: &Desk) -> bool {
+    desk.warm(WARM_AT_ONCE).unwrap_or_else(|fault| {
+        tracing::warn!(broken = %Broken::from(fault), "grants could not be read ahead; they are read when they are used");
+        false
+    })
 }
 
 /// A step of a fold, if one is due; whether it was. One that fails is tried again with the next transaction: nothing is lost.

@@ -1,18 +1,25 @@
-//! Grants in memory, packed, in the order of their ids: a tree whose leaves are pages of bytes, so that a grant takes little
-//! more than its bytes, and neighbours in the file are neighbours here.
-
-use std::collections::BTreeMap;
+//! Grants in memory, packed, in the order of their ids: pages of bytes, so that a grant takes little more than its bytes, and
+//! neighbours in the file are neighbours here.
+//!
+//! With a million grants what counts is how many cache lines a look-up touches. So the ids that lead to a shelf of pages stand
+//! together, those that lead to a page on it, and the tags that lead to a grant within that.
 
 use regrant_engine::token::GrantId;
 
+/// The longest that a state and its renewals together may be, in bytes.
+pub(super) const LONGEST: usize = 32 * 1024;
 /// Grants in a page at most; a full one becomes two.
-const PAGE: usize = 32;
-/// What a page costs beside its bytes: its place in the tree, and in the allocator.
-const PAGE_COST: usize = 80;
-/// The longest that a state or renewals may be, in bytes.
-pub(super) const LONGEST: usize = u16::MAX as usize;
-/// Id, mark, and the lengths of state and renewals.
-const HEAD: usize = 16 + 1 + 2 + 2;
+const PAGE: usize = if cfg!(test) { 4 } else { 24 };
+/// Pages on a shelf at most; a full one becomes two.
+const SHELF: usize = if cfg!(test) { 4 } else { 128 };
+/// The smallest id.
+const FIRST: GrantId = GrantId([0; 16]);
+/// A page grows by so much more than it needs, or it would move with every change.
+const SLACK: usize = 128;
+/// What a page costs beside its bytes: its place in the lists, its tags, and in the allocator.
+const PAGE_COST: usize = 224;
+/// Id, mark, and the length of the state.
+const HEAD: usize = 16 + 1 + 2;
 
 /// What memory has of a grant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,65 +35,114 @@ pub(super) struct Held<'a> {
 /// See the module.
 #[derive(Default)]
 pub(super) struct Hot {
-    /// Each under the id of its first grant, or a smaller one.
-    pages: BTreeMap<GrantId, Vec<u8>>,
+    /// The id that each shelf begins at, or a smaller one.
+    keys: Vec<GrantId>,
+    shelves: Vec<Shelf>,
+    pages: usize,
     bytes: usize,
+}
+
+/// Pages side by side: few enough that one more among them is soon made room for.
+#[derive(Default)]
+struct Shelf {
+    /// The id that each page begins at, or a smaller one.
+    keys: Vec<GrantId>,
+    pages: Vec<Page>,
+}
+
+/// Some grants, in no order.
+#[derive(Default)]
+struct Page {
+    /// Where to look for a grant.
+    tags: Vec<Tag>,
+    /// Their records one after the other.
+    bytes: Vec<u8>,
+}
+
+/// A part of a grant's id, and the length of its record.
+#[derive(Clone, Copy)]
+struct Tag {
+    id: u16,
+    length: u16,
 }
 
 impl Hot {
     /// How many bytes it takes, near enough.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes + self.pages.len() * PAGE_COST
+        self.bytes + self.pages * PAGE_COST
     }
 
     /// What is there of `id`.
     pub(super) fn held(&self, id: &GrantId) -> Option<Held<'_>> {
-        let page = self.pages.range(..=id).next_back()?.1;
-        records(page).find(|(found, _)| *found == id.0).map(|(_, record)| held(record))
+        let shelf = self.shelves.get(place(&self.keys, id)?)?;
+        let page = shelf.pages.get(place(&shelf.keys, id)?)?;
+        page.record(page.find(id)?).map(held)
     }
 
-    /// Puts a grant in, or in the place of what was there of it, which it gives back. Neither part may be longer than
+    /// Puts a grant in, or in the place of what was there of it, which it gives back. Both together may not be longer than
     /// [`LONGEST`].
     pub(super) fn put(&mut self, id: GrantId, now: Held<'_>) -> Option<Box<[u8]>> {
-        let before = self.remove(&id);
-        let key = self.pages.range(..=id).next_back().map_or(GrantId([0; 16]), |(key, _)| *key);
-        let page = self.pages.entry(key).or_default();
-        let capacity = page.capacity();
-        let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_le_bytes();
-        page.reserve_exact(HEAD + now.state.len() + now.renewals.len());
-        page.extend(id.0);
-        page.push(u8::from(now.dirty));
-        page.extend(length(now.state));
-        page.extend(length(now.renewals));
-        page.extend(now.state);
-        page.extend(now.renewals);
-        self.bytes = (self.bytes + page.capacity()).saturating_sub(capacity);
-        if records(page).count() > PAGE {
-            self.split(key);
+        if self.shelves.is_empty() {
+            self.keys.push(FIRST);
+            self.shelves.push(Shelf { keys: vec![FIRST], pages: vec![Page::default()] });
+            self.pages += 1;
+        }
+        let nth = place(&self.keys, &id)?;
+        let shelf = self.shelves.get_mut(nth)?;
+        let index = place(&shelf.keys, &id)?;
+        let page = shelf.pages.get_mut(index)?;
+        let capacity = page.bytes.capacity();
+        let before = page.put(&id, now);
+        self.bytes = (self.bytes + page.bytes.capacity()).saturating_sub(capacity);
+        if page.tags.len() > PAGE {
+            let capacity = page.bytes.capacity();
+            let (middle, high) = page.split(&id);
+            self.bytes = (self.bytes + page.bytes.capacity() + high.bytes.capacity()).saturating_sub(capacity);
+            self.pages += 1;
+            shelf.keys.insert(index + 1, middle);
+            shelf.pages.insert(index + 1, high);
+            if shelf.keys.len() > SHELF {
+                let half = shelf.keys.len() / 2;
+                let high = Shelf { keys: shelf.keys.split_off(half), pages: shelf.pages.split_off(half) };
+                if let Some(middle) = high.keys.first() {
+                    self.keys.insert(nth + 1, *middle);
+                    self.shelves.insert(nth + 1, high);
+                }
+            }
         }
         before
     }
 
     /// Takes a grant out; what was there of it.
     pub(super) fn remove(&mut self, id: &GrantId) -> Option<Box<[u8]>> {
-        let (key, page) = self.pages.range_mut(..=id).next_back()?;
-        let key = *key;
-        let mut at = 0;
-        let mut found = None;
-        for (of, record) in records(page) {
-            if of == id.0 {
-                found = Some((at, Box::from(record)));
-                break;
+        let nth = place(&self.keys, id)?;
+        let shelf = self.shelves.get_mut(nth)?;
+        let index = place(&shelf.keys, id)?;
+        let page = shelf.pages.get_mut(index)?;
+        let at = page.find(id)?;
+        let before = page.record(at).map(Box::from);
+        page.cut(at);
+        if page.tags.is_empty() {
+            self.bytes = self.bytes.saturating_sub(page.bytes.capacity());
+            self.pages -= 1;
+            shelf.pages.remove(index);
+            // What would have been in it is now for the page before, of which there must be one: the first keeps its key.
+            shelf.keys.remove(if index == 0 && shelf.keys.len() > 1 { 1 } else { index });
+            if shelf.pages.is_empty() {
+                self.shelves.remove(nth);
+                self.keys.remove(if nth == 0 && self.keys.len() > 1 { 1 } else { nth });
+                self.lower_first(nth);
             }
-            at += record.len();
         }
-        let (at, record): (usize, Box<[u8]>) = found?;
-        page.drain(at..at + record.len());
-        if page.is_empty() {
-            self.bytes = self.bytes.saturating_sub(page.capacity());
-            self.pages.remove(&key);
+        before
+    }
+
+    /// A shelf that others' ids now lead to must take them on its first page.
+    fn lower_first(&mut self, nth: usize) {
+        if let (Some(key), Some(first)) = (self.keys.get(nth), self.shelves.get_mut(nth).and_then(|s| s.keys.first_mut()))
+        {
+            *first = (*first).min(*key);
         }
-        Some(record)
     }
 
     /// The row has it now.
@@ -108,58 +164,136 @@ impl Hot {
 
     /// The grants of the first page after the one that `after` is in, in the order of their ids; `None` at the end.
     pub(super) fn page_after(&self, after: Option<&GrantId>) -> Option<Vec<(GrantId, Held<'_>)>> {
-        let from = match after {
-            None => std::ops::Bound::Unbounded,
-            // The page of `after` begins at or before it; one that was split off meanwhile begins later, and is looked at again.
-            Some(id) => std::ops::Bound::Excluded(*id),
+        // A page that was split off meanwhile begins after it, and is looked at again.
+        let page = match after {
+            None => self.shelves.first()?.pages.first()?,
+            Some(id) => {
+                let nth = place(&self.keys, id).unwrap_or(0);
+                let next = self.shelves.get(nth)?;
+                let next = next.pages.get(next.keys.partition_point(|key| key <= id));
+                match next {
+                    Some(page) => page,
+                    None => self.shelves.get(nth + 1)?.pages.first()?,
+                }
+            }
         };
-        let page = self.pages.range((from, std::ops::Bound::Unbounded)).next()?.1;
-        Some(sorted(page))
-    }
-
-    fn split(&mut self, key: GrantId) {
-        let Some(page) = self.pages.remove(&key) else { return };
-        self.bytes = self.bytes.saturating_sub(page.capacity());
-        let mut all: Vec<_> = records(&page).collect();
+        let mut all: Vec<_> = page.records().map(|record| (id_of(record), held(record))).collect();
         all.sort_unstable_by_key(|(id, _)| *id);
-        let (low, high) = all.split_at(all.len() / 2);
-        let join = |half: &[([u8; 16], &[u8])]| {
-            let mut joined = Vec::with_capacity(half.iter().map(|(_, record)| record.len()).sum());
-            half.iter().for_each(|(_, record)| joined.extend(*record));
-            joined
-        };
-        let (low, middle, high) = (join(low), high.first().map(|(id, _)| GrantId(*id)), join(high));
-        self.bytes += low.capacity() + high.capacity();
-        self.pages.insert(key, low);
-        if let Some(middle) = middle {
-            self.pages.insert(middle, high);
-        }
+        Some(all)
     }
 }
 
-fn sorted(page: &[u8]) -> Vec<(GrantId, Held<'_>)> {
-    let mut all: Vec<_> = records(page).map(|(id, record)| (GrantId(id), held(record))).collect();
-    all.sort_unstable_by_key(|(id, _)| *id);
-    all
+/// The last of `keys` that is not beyond `id`.
+fn place(keys: &[GrantId], id: &GrantId) -> Option<usize> {
+    keys.partition_point(|key| key <= id).checked_sub(1)
 }
 
-/// The records of a page: id, and the bytes with their head.
-fn records(page: &[u8]) -> impl Iterator<Item = ([u8; 16], &[u8])> {
-    let mut rest = page;
-    std::iter::from_fn(move || {
-        let (head, _) = rest.split_first_chunk::<HEAD>()?;
-        let [id @ .., _, a, b, c, d] = head;
-        let length = HEAD + usize::from(u16::from_le_bytes([*a, *b])) + usize::from(u16::from_le_bytes([*c, *d]));
-        let (record, after) = rest.split_at_checked(length)?;
-        rest = after;
-        Some((*id, record))
-    })
+impl Page {
+    fn of(records: &[(GrantId, &[u8])]) -> Self {
+        let mut page = Self {
+            tags: Vec::with_capacity(PAGE + 1),
+            bytes: Vec::with_capacity(records.iter().map(|(_, record)| record.len()).sum::<usize>() + SLACK),
+        };
+        for (id, record) in records {
+            page.tags.push(Tag::of(id, record.len()));
+            page.bytes.extend(*record);
+        }
+        page
+    }
+
+    /// Makes two of it, of which the second one begins at the id. Where grants come in the order of their ids, `newest` the last
+    /// of them, the first one stays full.
+    fn split(&mut self, newest: &GrantId) -> (GrantId, Self) {
+        let whole = std::mem::take(self);
+        let mut all: Vec<_> = whole.records().map(|record| (id_of(record), record)).collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        let in_order = all.last().is_some_and(|(id, _)| id == newest);
+        let (low, high) = all.split_at(if in_order { all.len() - 1 } else { all.len() / 2 });
+        *self = Self::of(low);
+        (high.first().map_or(*newest, |(id, _)| *id), Self::of(high))
+    }
+
+    /// Which of the page's grants it is, and where its bytes are.
+    fn find(&self, id: &GrantId) -> Option<(usize, usize)> {
+        let tag = Tag::of(id, 0).id;
+        let mut at = 0;
+        for (nth, known) in self.tags.iter().enumerate() {
+            if known.id == tag && self.record((nth, at)).is_some_and(|record| id_of(record) == *id) {
+                return Some((nth, at));
+            }
+            at += usize::from(known.length);
+        }
+        None
+    }
+
+    fn record(&self, (nth, at): (usize, usize)) -> Option<&[u8]> {
+        let length = usize::from(self.tags.get(nth)?.length);
+        self.bytes.get(at..at + length)
+    }
+
+    fn records(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.bytes.as_slice();
+        self.tags.iter().map_while(move |tag| {
+            let (record, after) = rest.split_at_checked(usize::from(tag.length))?;
+            rest = after;
+            Some(record)
+        })
+    }
+
+    fn put(&mut self, id: &GrantId, now: Held<'_>) -> Option<Box<[u8]>> {
+        let length = HEAD + now.state.len() + now.renewals.len();
+        let parts = [
+            id.0.as_slice(),
+            &[u8::from(now.dirty)],
+            &u16::try_from(now.state.len()).unwrap_or(u16::MAX).to_le_bytes(),
+            now.state,
+            now.renewals,
+        ];
+        let place = self.find(id);
+        let before: Option<Box<[u8]>> = place.and_then(|place| self.record(place).map(Box::from));
+        let fits = before.as_ref().is_some_and(|record| record.len() == length);
+        match place {
+            Some((_, mut at)) if fits => {
+                for part in parts {
+                    if let Some(bytes) = self.bytes.get_mut(at..at + part.len()) {
+                        bytes.copy_from_slice(part);
+                    }
+                    at += part.len();
+                }
+                return before;
+            }
+            Some(place) => self.cut(place),
+            None => {}
+        }
+        if self.bytes.capacity() < self.bytes.len() + length {
+            self.bytes.reserve_exact(length + SLACK);
+        }
+        self.tags.push(Tag::of(id, length));
+        parts.into_iter().for_each(|part| self.bytes.extend_from_slice(part));
+        before
+    }
+
+    fn cut(&mut self, (nth, at): (usize, usize)) {
+        let length = usize::from(self.tags.remove(nth).length);
+        self.bytes.drain(at..at + length);
+    }
+}
+
+impl Tag {
+    fn of(GrantId([.., a, b]): &GrantId, length: usize) -> Self {
+        Self { id: u16::from_le_bytes([*a, *b]), length: u16::try_from(length).unwrap_or(u16::MAX) }
+    }
+}
+
+fn id_of(record: &[u8]) -> GrantId {
+    GrantId(record.first_chunk().copied().unwrap_or_default())
 }
 
 fn held(record: &[u8]) -> Held<'_> {
-    let Some(([_id @ .., mark, a, b, _, _], body)) = record.split_first_chunk::<HEAD>() else {
+    let Some(([_id @ .., mark, low, high], body)) = record.split_first_chunk::<HEAD>() else {
         return Held { dirty: false, state: &[], renewals: &[] };
     };
-    let (state, renewals) = body.split_at_checked(usize::from(u16::from_le_bytes([*a, *b]))).unwrap_or((body, &[]));
+    let length = usize::from(u16::from_le_bytes([*low, *high]));
+    let (state, renewals) = body.split_at_checked(length).unwrap_or((body, &[]));
     Held { dirty: *mark != 0, state, renewals }
 }

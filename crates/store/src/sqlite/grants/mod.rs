@@ -96,6 +96,8 @@ struct Memory {
     /// In which state the roles are; `None` until it is asked, or asked again.
     roles_as_of: Option<u64>,
     fold: Fold,
+    /// Up to where rows have been read ahead of their use; `None` once that is over.
+    warmed: Option<Vec<u8>>,
 }
 
 /// How far a fold is.
@@ -123,6 +125,8 @@ impl Desk {
             newest: 0,
             roles_as_of: None,
             fold: Fold::Rests,
+            // Before the first id there is the empty one.
+            warmed: Some(Vec::new()),
         };
         let desk = Self { db, memory: RefCell::new(memory) };
         desk.read_journal()?;
@@ -160,6 +164,28 @@ impl Desk {
             }
         }
         Ok(loaded)
+    }
+
+    /// Reads the next `rows` ahead of their use: after a start everybody comes back, and in the order of the file they are read
+    /// at a fraction of what each would cost alone. Whether there are more, and room for them.
+    pub(super) fn warm(&self, rows: u32) -> Result<bool, Fault> {
+        let memory = &mut *self.memory.borrow_mut();
+        let Some(after) = memory.warmed.take_if(|_| memory.hot.bytes() < memory.most / 8 * 7) else {
+            memory.warmed = None;
+            return Ok(false);
+        };
+        let mut statement =
+            self.db.prepare_cached("SELECT id, state FROM grants WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+        let mut found = statement.query(params![after, rows])?;
+        while let Some(row) = found.next()? {
+            let id = GrantId(row.get(0)?);
+            if memory.hot.held(&id).is_none() {
+                let state = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+                memory.hot.put(id, Held { dirty: false, state, renewals: &[] });
+            }
+            memory.warmed = Some(id.0.to_vec());
+        }
+        Ok(memory.warmed.is_some())
     }
 
     /// The grant `id` as it is now, for a look at it.
@@ -467,7 +493,7 @@ impl Desk {
 
 impl Memory {
     fn put(&mut self, id: GrantId, state: &[u8], renewals: &[u8]) -> Result<(), Fault> {
-        if state.len().max(renewals.len()) > hot::LONGEST {
+        if state.len() + renewals.len() > hot::LONGEST {
             return Err(Fault::damaged("a grant is larger than any can be"));
         }
         let before = self.hot.put(id, Held { dirty: true, state, renewals });
