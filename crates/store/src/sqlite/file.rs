@@ -8,9 +8,11 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 const APPLICATION_ID: i32 = 0x5247_5254;
 
 /// Each brings the schema from the version of its index to the next.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../migrations/sqlite/0001_initial.sql"),
     include_str!("../../migrations/sqlite/0002_key_lifecycle.sql"),
+    include_str!("../../migrations/sqlite/0004_clients.sql"),
+    include_str!("../../migrations/sqlite/0005_single_sign_on.sql"),
 ];
 
 /// Why a store does not open.

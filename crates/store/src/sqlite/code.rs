@@ -1,0 +1,150 @@
+//! Authorization codes, the grants that they become, and the proof that those come from.
+
+use regrant_engine::{
+    code::{Code, LoadedCode},
+    id::{ClientId, Epoch, GrantRef, SessionId, UserId},
+    ports::{CodeJudge, Facts, Loaded, Random, Redemption, Retention},
+    refresh::Authentication,
+    time::{Seconds, Time},
+    token::GrantId,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    client, event,
+    fault::Fault,
+    refresh::{self, ATTRIBUTES, IDENTIFIER, ROLES, words},
+    row::{self, Columns},
+    session, single_sign_on,
+};
+
+/// How long a code is remembered after its end: a second redemption is recognised for so long.
+const REMEMBERED: Seconds = Seconds::DAY;
+
+pub(super) fn add(db: &Connection, code: &Code) -> Result<(), Fault> {
+    db.prepare_cached(
+        "INSERT INTO codes (hash, client_id, user_id, session_id, epoch, redirect_uri, scope, audience, nonce, challenge, \
+         auth_time, amr, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        code.hash,
+        code.client.0,
+        code.user.as_bytes(),
+        code.session.as_bytes(),
+        code.epoch.0,
+        code.redirect_uri,
+        code.scope,
+        code.audience,
+        code.nonce,
+        code.challenge,
+        code.authentication.auth_time.millis(),
+        code.authentication.amr.join(" "),
+        code.created_at.millis(),
+        code.expires_at.millis(),
+    ])?;
+    Ok(())
+}
+
+pub(super) fn redeem(
+    db: &Connection,
+    random: &dyn Random,
+    hash: &[u8; 32],
+    judge: &CodeJudge,
+) -> Result<Redemption, Fault> {
+    let loaded = load(db, hash)?;
+    let redemption = judge(loaded.as_ref());
+    match &redemption {
+        Redemption::Refused => {}
+        Redemption::Reused { ends: (grant, ending), event } => {
+            event::insert(db, event)?;
+            refresh::refresh(db, random, grant, ending)?;
+        }
+        Redemption::Granted { loaded, authentication, event, .. } => {
+            let grant = &loaded.state.grant;
+            row::insert_grant(db, grant)?;
+            db.prepare_cached("INSERT INTO authentications (grant_id, auth_time, amr) VALUES (?, ?, ?)")?
+                .execute(params![grant.id.0, authentication.auth_time.millis(), authentication.amr.join(" ")])?;
+            db.prepare_cached("UPDATE codes SET grant_id = ?2 WHERE hash = ?1")?.execute(params![hash, grant.id.0])?;
+            event::insert(db, event)?;
+        }
+    }
+    Ok(redemption)
+}
+
+fn load(db: &Connection, hash: &[u8; 32]) -> Result<Option<LoadedCode>, Fault> {
+    let mut statement = db.prepare_cached(
+        "SELECT client_id, user_id, session_id, epoch, redirect_uri, scope, audience, nonce, challenge, auth_time, amr, \
+         created_at, expires_at, grant_id FROM codes WHERE hash = ?",
+    )?;
+    let mut rows = statement.query(params![hash])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let mut columns = Columns::new(row);
+    let code = Code {
+        hash: *hash,
+        client: ClientId(columns.take()?),
+        user: UserId::from_bytes(columns.take()?),
+        session: SessionId::from_bytes(columns.take()?),
+        epoch: Epoch(columns.take()?),
+        redirect_uri: columns.take()?,
+        scope: columns.take()?,
+        audience: columns.take()?,
+        nonce: columns.take()?,
+        challenge: columns.take()?,
+        authentication: Authentication { auth_time: columns.time()?, amr: words(columns.take()?) },
+        created_at: columns.time()?,
+        expires_at: columns.time()?,
+    };
+    let redeemed = columns.take::<Option<[u8; 16]>>()?.map(GrantId);
+    Ok(Some(LoadedCode {
+        redeemed,
+        session: session::by_id(db, code.session)?,
+        user: single_sign_on::owner(db, code.user)?,
+        facts: facts(db, &code)?,
+        client_exists: client::find(db, &code.client)?.is_some(),
+        code,
+    }))
+}
+
+/// What tokens tell of the user; nothing of one who is gone.
+fn facts(db: &Connection, code: &Code) -> Result<Facts, Fault> {
+    let mut statement =
+        db.prepare_cached(&format!("SELECT {ROLES}, {IDENTIFIER}, {ATTRIBUTES} FROM users u WHERE id = ?"))?;
+    let mut rows = statement.query(params![code.user.as_bytes()])?;
+    let Authentication { auth_time, amr } = code.authentication.clone();
+    let Some(row) = rows.next()? else {
+        return Ok(Facts { auth_time, amr, roles: vec![], identifier: None, attributes: None });
+    };
+    let mut columns = Columns::new(row);
+    Ok(Facts {
+        auth_time,
+        amr,
+        roles: refresh::roles(columns.take()?),
+        identifier: columns.take()?,
+        attributes: columns.take()?,
+    })
+}
+
+pub(super) fn authentication(db: &Connection, grant: &GrantId) -> Result<Option<Authentication>, Fault> {
+    let found: Option<(i64, Option<String>)> = db
+        .prepare_cached("SELECT auth_time, amr FROM authentications WHERE grant_id = ?")?
+        .query_row(params![grant.0], |row| row.try_into())
+        .optional()?;
+    Ok(found.map(|(auth_time, amr)| Authentication { auth_time: Time::from_millis(auth_time), amr: words(amr) }))
+}
+
+pub(super) fn grant(db: &Connection, of: GrantRef) -> Result<Option<Loaded>, Fault> {
+    let id: Option<[u8; 16]> = db
+        .prepare_cached("SELECT id FROM grants WHERE public_id = ?")?
+        .query_row(params![of.as_bytes()], |row| row.get(0))
+        .optional()?;
+    id.map_or(Ok(None), |id| refresh::load(db, &GrantId(id)))
+}
+
+/// Forgets codes that nobody can mean any more.
+pub(super) fn sweep(db: &Connection, now: Time, keep: Retention) -> Result<(), Fault> {
+    db.prepare_cached(
+        "DELETE FROM codes WHERE hash IN (SELECT hash FROM codes WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
+    )?
+    .execute(params![now.minus(REMEMBERED).millis(), keep.batch])?;
+    Ok(())
+}
