@@ -7,6 +7,7 @@
 //! 4. A request authenticates its client by `client/authentication.rs`; whether an address may be redirected to says
 //!    `client/redirect_uri.rs`.
 
+pub mod assertion;
 pub mod authentication;
 mod cache;
 pub mod redirect_uri;
@@ -380,6 +381,10 @@ pub fn prepare(draft: Draft, managed_by: ManagedBy, now: Time) -> Result<Client,
     {
         return Err(DraftError::Keys);
     }
+    // Keys elsewhere need a request that goes out.
+    if draft.jwks_uri.is_some() {
+        return Err(DraftError::NotBuilt("fetching a client's keys"));
+    }
     if draft.jwks.as_ref().is_some_and(|jwks| !is_public_set(jwks)) {
         return Err(DraftError::Jwks);
     }
@@ -476,7 +481,6 @@ fn uris(uris: &[String], what: &'static str, check: impl Fn(&str) -> Result<(), 
 fn auth_method(client_type: ClientType, asked: Option<AuthMethod>) -> Result<AuthMethod, DraftError> {
     match (client_type, asked) {
         (ClientType::Public, None | Some(AuthMethod::None)) => Ok(AuthMethod::None),
-        (_, Some(AuthMethod::PrivateKeyJwt)) => Err(DraftError::NotBuilt("private_key_jwt")),
         (ClientType::Public, Some(method)) => Err(DraftError::AuthMethod(method)),
         (_, Some(AuthMethod::None)) => Err(DraftError::AuthMethod(AuthMethod::None)),
         (_, asked) => Ok(asked.unwrap_or(AuthMethod::ClientSecretBasic)),

@@ -205,7 +205,11 @@ fn is_of_application(loaded: &Loaded) -> bool {
 }
 
 /// A grant of an application: what the table would say of its newest token now.
-async fn of_grant(engine: &Engine, subject: Subject, loaded: Loaded) -> Result<Result<Explanation, Unexplained>, Broken> {
+async fn of_grant(
+    engine: &Engine,
+    subject: Subject,
+    loaded: Loaded,
+) -> Result<Result<Explanation, Unexplained>, Broken> {
     let Loaded { state, facts } = loaded;
     let (grant, now) = (&state.grant, engine.now());
     let terms = engine.client(&grant.client).await?.map(|client| Terms::of(&client)).unwrap_or_default();

@@ -527,6 +527,8 @@ pub trait Store: Send + Sync {
     fn authentication(&self, grant: GrantId) -> Answer<'_, Option<Authentication>>;
     /// A grant by its public id, as of now.
     fn grant(&self, of: GrantRef) -> Answer<'_, Option<Loaded>>;
+    /// Notes that something was used that may be used once, until then; whether this is the first time.
+    fn use_once(&self, hash: [u8; 32], until: Time) -> Answer<'_, bool>;
     /// What a user allowed an application.
     fn consent(&self, user: UserId, client: ClientId) -> Answer<'_, Option<Consent>>;
     /// Remembers what a user allowed, together with what they allowed before.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{AuthMethod, Client, secret};
+use super::{AuthMethod, Client, assertion::is_good, secret};
 use crate::{Engine, id::ClientId, ports::Broken, time::Seconds};
 
 /// What a request says of its client.
@@ -15,6 +15,13 @@ pub enum Credentials<'r> {
         id: &'r str,
         /// Its secret.
         secret: &'r str,
+    },
+    /// A JWT that it signed.
+    Assertion {
+        /// The client that it claims to be of.
+        id: &'r str,
+        /// It.
+        assertion: &'r str,
     },
 }
 
@@ -30,10 +37,15 @@ pub async fn authenticate(engine: &Engine, credentials: &Credentials<'_>) -> Res
     let (id, presented) = match credentials {
         Credentials::Named(id) => (*id, None),
         Credentials::Secret { id, secret } => (*id, Some(*secret)),
+        Credentials::Assertion { id, .. } => (*id, None),
     };
     let Some(client) = engine.client(&ClientId(id.to_owned())).await? else {
         return Ok(None);
     };
+    if let Credentials::Assertion { assertion, .. } = credentials {
+        let good = is_good(engine, &client, assertion).await?;
+        return Ok(good.then_some(client));
+    }
     match (client.metadata.token_endpoint_auth_method, presented) {
         (AuthMethod::None, None) => Ok(Some(client)),
         // The two ways of sending a secret are equally good: whichever of them a library takes is fine.

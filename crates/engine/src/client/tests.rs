@@ -74,6 +74,15 @@ fn what_does_not_fit_together_is_refused() {
         (Draft { name: Some("a\u{202e}b".to_owned()), ..web() }, DraftError::Name),
         (Draft { name: Some(" ".to_owned()), ..web() }, DraftError::Name),
         (Draft { jwks: Some(serde_json::json!({"keys": []})), ..web() }, DraftError::Keys),
+        (Draft { auth_method: Some(AuthMethod::PrivateKeyJwt), ..web() }, DraftError::Keys),
+        (
+            Draft {
+                auth_method: Some(AuthMethod::PrivateKeyJwt),
+                jwks: Some(serde_json::json!({"keys": []})),
+                ..web()
+            },
+            DraftError::Jwks,
+        ),
     ];
     for (draft, error) in cases {
         assert_eq!(prepared(draft.clone()), Err(error), "{draft:?}");

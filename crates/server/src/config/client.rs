@@ -2,6 +2,11 @@
 //!
 //! A secret is never written here: `secrets` says where it is, as `env:NAME` or `file:PATH`.
 
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+};
+
 use regrant_engine::{
     client::{
         self, ApplicationType, AuthMethod, Client, ClientSecret, ClientType, Draft, GrantType, ManagedBy, Requirement,
@@ -10,6 +15,7 @@ use regrant_engine::{
     time::Time,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::{Config, ConfigError, section::Duration, setting::section};
@@ -37,6 +43,8 @@ section! {
         scopes: Vec<String> = Vec::new() => "`openid profile email`; a service's: none";
         /// How it says who it is. The two ways of sending a secret are equally good: both are accepted.
         auth_method: Option<AuthMethod> = None => "by its type: `none`, else `client_secret_basic`";
+        /// A file with its public keys, a JWK set, for `private_key_jwt`.
+        jwks_file: Option<PathBuf> = None => "none";
         /// Where its secrets are: `"env:NAME"` or `"file:PATH"`, at most two, the newest first; each 32 bytes or more.
         secrets: Vec<String> = Vec::new();
         /// Whether a request without PKCE is refused. Always required of public clients.
@@ -82,7 +90,9 @@ impl ClientTable {
         let client_type = self.r#type.ok_or_else(|| {
             ConfigError(format!("clients.{id}.type must be said: \"public\", \"confidential\" or \"service\""))
         })?;
+        let jwks = self.jwks_file.as_deref().map(|file| read_keys(id, file)).transpose()?;
         Ok(Draft {
+            jwks,
             application_type: Some(self.kind.application_type()),
             name: self.name.clone(),
             redirect_uris: self.redirect_uris.clone(),
@@ -136,6 +146,13 @@ impl Config {
         }
         Ok(clients)
     }
+}
+
+fn read_keys(id: &str, file: &Path) -> Result<Value, ConfigError> {
+    let wrong =
+        |why: &dyn Display| ConfigError(format!("clients.{id}.jwks_file: cannot read {}: {why}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(&error))?;
+    serde_json::from_str(&text).map_err(|_| wrong(&"it is not JSON"))
 }
 
 fn read_secret(key: &str, place: &str) -> Result<ClientSecret, ConfigError> {

@@ -135,7 +135,7 @@ kinds! {
     ClientType: "`\"public\"`, `\"confidential\"` or `\"service\"`";
     ApplicationKind: "`\"browser\"` or `\"native\"`";
     GrantType: "`\"authorization_code\"`, `\"refresh_token\"` or `\"client_credentials\"`";
-    AuthMethod: "`\"none\"`, `\"client_secret_basic\"` or `\"client_secret_post\"`";
+    AuthMethod: "`\"none\"`, `\"client_secret_basic\"`, `\"client_secret_post\"` or `\"private_key_jwt\"`";
     Requirement: "`\"required\"` or `\"optional\"`";
     LogFormat: "`\"auto\"`, `\"text\"` or `\"json\"`";
     BTreeMap<String, String>: "table of text";

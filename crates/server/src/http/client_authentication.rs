@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use regrant_engine::client::{
-    Client,
+    Client, assertion,
     authentication::{Credentials, authenticate},
 };
 
@@ -24,6 +24,28 @@ pub(super) struct Speaker {
 }
 
 impl App {
+    /// RFC 7523 §2.2.
+    async fn by_assertion(
+        &self,
+        assertion: &str,
+        headers: &HeaderMap,
+        form: &Parameters,
+    ) -> Result<Option<Arc<Client>>, OAuthError> {
+        if form.get("client_secret").is_some() || Basic::of(headers).is_some() {
+            return Err(OAuthError::InvalidRequest("The client authenticates twice: once is right.".to_owned()));
+        }
+        if form.get("client_assertion_type") != Some(assertion::TYPE) {
+            return Err(OAuthError::InvalidRequest(format!("client_assertion_type must be {}.", assertion::TYPE)));
+        }
+        let Some(id) = assertion::claimed(assertion) else {
+            return Ok(None);
+        };
+        if form.get("client_id").is_some_and(|named| named != id) {
+            return Err(OAuthError::InvalidRequest("client_id is another one than in client_assertion.".to_owned()));
+        }
+        Ok(authenticate(&self.engine, &Credentials::Assertion { id: &id, assertion }).await?)
+    }
+
     /// The client of a request to an OAuth endpoint.
     pub(super) async fn speaker(
         &self,
@@ -32,6 +54,10 @@ impl App {
         form: &Parameters,
     ) -> Result<Speaker, OAuthError> {
         let (named, in_form) = (form.get("client_id"), form.get("client_secret"));
+        if let Some(assertion) = form.get("client_assertion") {
+            let client = self.by_assertion(assertion, headers, form).await?.ok_or(OAuthError::InvalidClient)?;
+            return Ok(Speaker { client, peer: on_behalf_of(peer, headers)? });
+        }
         let client = match Basic::of(headers) {
             // RFC 6749 §2.3: not more than one method in a request.
             Some(_) if in_form.is_some() => {

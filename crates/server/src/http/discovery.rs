@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use regrant_engine::scope;
+use regrant_jose::Algorithm;
 use serde_json::{Value, json};
 
 use super::Shared;
@@ -25,7 +26,9 @@ pub(super) async fn show(State(app): State<Shared>) -> Response {
 
 fn document(issuer: &str) -> Value {
     let at = |path: &str| format!("{issuer}{path}");
-    let by_secret = ["client_secret_basic", "client_secret_post"];
+    let confidential = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+    let everybody = ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"];
+    let algorithms: Vec<&str> = Algorithm::ALL.iter().map(|algorithm| algorithm.as_str()).collect();
     json!({
         "issuer": issuer,
         "authorization_endpoint": at("/oauth2/authorize"),
@@ -41,9 +44,12 @@ fn document(issuer: &str) -> Value {
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
-        "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
-        "revocation_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
-        "introspection_endpoint_auth_methods_supported": by_secret,
+        "token_endpoint_auth_methods_supported": everybody,
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
+        "revocation_endpoint_auth_methods_supported": everybody,
+        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+        "introspection_endpoint_auth_methods_supported": confidential,
+        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "claims_supported": [

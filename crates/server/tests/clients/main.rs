@@ -19,6 +19,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use regrant_jose::{Algorithm, Jwks, SigningKey};
 use support::{EMAIL, Home, PASSWORD, Server};
 
 #[test]
@@ -32,7 +34,7 @@ fn npm_openid_client_gets_what_it_asks_for() {
     }
     let world = World::new();
     let told = output(world.told(&mut Command::new("node")).arg(home.join("openid_client.mjs")), "openid-client");
-    assert_eq!(told.matches("done: ").count(), 4, "{told}");
+    assert_eq!(told.matches("done: ").count(), 5, "{told}");
 }
 
 #[test]
@@ -49,6 +51,8 @@ struct World {
     server: Server,
     web: String,
     job: String,
+    /// The private key of `signer`, in PEM.
+    key: String,
 }
 
 impl World {
@@ -74,7 +78,14 @@ impl World {
         ]);
         add(&["--id", "spa", "--type", "public", "--redirect-uri", callback, "--first-party"]);
         let job = add(&["--id", "job", "--type", "service", "--scope", "stock:read"]);
-        Self { server: home.serve(), web, job }
+        let key = SigningKey::generate(Algorithm::Es256).unwrap();
+        let jwks = home.path("jwks.json");
+        fs::write(&jwks, Jwks::from_keys(vec![key.public()]).to_json()).unwrap();
+        let jwks = jwks.to_str().unwrap();
+        add(&["--id", "signer", "--type", "service", "--auth-method", "private_key_jwt", "--jwks", jwks]);
+        let key =
+            format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----", STANDARD.encode(key.to_pkcs8()));
+        Self { server: home.serve(), web, job, key }
     }
 
     /// Tells a program where everything is.
@@ -85,6 +96,7 @@ impl World {
             .env("PASSWORD", PASSWORD)
             .env("WEB_SECRET", &self.web)
             .env("JOB_SECRET", &self.job)
+            .env("SIGNER_KEY", &self.key)
     }
 }
 

@@ -1,6 +1,7 @@
 // npm openid-client, unmodified, as an application uses it. The person at the browser is played here: forms without script.
 
 import * as oidc from "openid-client";
+import { importPKCS8 } from "jose";
 import assert from "node:assert/strict";
 
 const { ISSUER, EMAIL, PASSWORD, WEB_SECRET, JOB_SECRET } = process.env;
@@ -127,6 +128,12 @@ await flow("client credentials", async () => {
   const config = await oidc.discovery(new URL(ISSUER), "job", undefined, oidc.ClientSecretBasic(JOB_SECRET), insecure);
   const tokens = await oidc.clientCredentialsGrant(config, { scope: "stock:read" });
   assert.equal(tokens.scope, "stock:read");
+});
+
+await flow("client credentials, private_key_jwt", async () => {
+  const key = await importPKCS8(process.env.SIGNER_KEY, "ES256");
+  const config = await oidc.discovery(new URL(ISSUER), "signer", undefined, oidc.PrivateKeyJwt(key), insecure);
+  for (let times = 0; times < 2; times += 1) await oidc.clientCredentialsGrant(config);
 });
 
 for (const name of done) console.log(`done: ${name}`);

@@ -402,3 +402,78 @@ fn what_a_grant_hangs_on_ends_it() {
         }
     }
 }
+
+/// RFC 7523: a client that signs who it is. Each assertion is for us, for now, and good once.
+#[test]
+fn a_client_may_sign_who_it_is() {
+    use regrant_jose::{Algorithm, Jwks, Signer, SigningKey};
+    const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+    let world = World::new();
+    let (key, other) =
+        (SigningKey::generate(Algorithm::Es256).unwrap(), SigningKey::generate(Algorithm::Es256).unwrap());
+    let file = world.server.path("jwks.json");
+    std::fs::write(&file, Jwks::from_keys(vec![key.public()]).to_json()).unwrap();
+    let add =
+        ["--json", "client", "add", "--type", "service", "--scope", "stock:read", "--auth-method", "private_key_jwt"];
+    let added =
+        world.server.regrant(&[&add[..], &["--id", "signer", "--jwks", file.to_str().unwrap()]].concat()).ok().json();
+    assert_eq!((added.get("client_secret"), &added["token_endpoint_auth_method"]), (None, &json!("private_key_jwt")));
+
+    // Now, by the server's own word: tests read no clock.
+    let tokens = world.job().post("/oauth2/token", &[("grant_type", "client_credentials")]).expect(200).json();
+    let now = world.verified(&text(&tokens, "access_token"), &world.server.issuer)["iat"].as_i64().unwrap();
+    let issuer = world.server.issuer.as_str();
+    let claims = |change: &dyn Fn(&mut Value)| {
+        let mut claims = json!({"iss": "signer", "sub": "signer", "aud": issuer, "exp": now + 60, "jti": "one"});
+        change(&mut claims);
+        claims
+    };
+    let sign = |key: &SigningKey, claims: &Value| Signer::new(key, "JWT").sign(claims.to_string().as_bytes()).unwrap();
+    let client = world.server.client();
+    let ask = |assertion: &str, more: &[(&str, &str)]| {
+        let fields =
+            [("grant_type", "client_credentials"), ("client_assertion_type", TYPE), ("client_assertion", assertion)];
+        client
+            .post("/oauth2/token")
+            .body("application/x-www-form-urlencoded", form(&[&fields[..], more].concat()))
+            .send()
+    };
+    let wrong: [&dyn Fn(&mut Value); 9] = [
+        &|claims| claims["iss"] = json!("job"),
+        &|claims| claims["sub"] = json!("job"),
+        &|claims| claims["aud"] = json!("https://elsewhere.example"),
+        &|claims| claims["aud"] = json!(format!("{issuer}/oauth2/authorize")),
+        &|claims| claims["exp"] = json!(now - 60),
+        &|claims| claims["exp"] = json!(now + 7200),
+        &|claims| drop(claims.as_object_mut().unwrap().remove("exp")),
+        &|claims| drop(claims.as_object_mut().unwrap().remove("jti")),
+        &|claims| claims["nbf"] = json!(now + 600),
+    ];
+    for change in wrong {
+        let claims = claims(change);
+        refused(&ask(&sign(&key, &claims), &[]), 401, "invalid_client");
+    }
+    refused(&ask(&sign(&other, &claims(&|_| ())), &[]), 401, "invalid_client");
+    refused(&ask("a.b.c", &[]), 401, "invalid_client");
+    let good = sign(&key, &claims(&|_| ()));
+    refused(&ask(&good, &[("client_id", "job")]), 400, "invalid_request");
+    refused(&ask(&good, &[("client_secret", "x")]), 400, "invalid_request");
+    assert_eq!(ask(&good, &[("client_id", "signer")]).expect(200).json()["scope"], "stock:read");
+    // Once, also after a restart of the library that made it.
+    refused(&ask(&good, &[]), 401, "invalid_client");
+    let next = sign(
+        &key,
+        &claims(&|claims| {
+            claims["jti"] = json!("two");
+            claims["aud"] = json!(format!("{issuer}/oauth2/token"));
+        }),
+    );
+    ask(&next, &[]).expect(200);
+    // A key instead of a secret, and no way round it.
+    let body = form(&[("grant_type", "client_credentials"), ("client_id", "signer")]);
+    refused(
+        &client.post("/oauth2/token").body("application/x-www-form-urlencoded", body).send(),
+        401,
+        "invalid_client",
+    );
+}

@@ -50,3 +50,10 @@ CREATE TABLE consents (
     PRIMARY KEY (user_id, client_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX consents_by_client ON consents (client_id);
+
+-- What may be used once, such as a client's signed assertion, until it is over anyway.
+CREATE TABLE used_once (
+    hash BLOB NOT NULL PRIMARY KEY,
+    until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX used_once_by_age ON used_once (until);

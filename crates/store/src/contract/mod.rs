@@ -142,6 +142,7 @@ macro_rules! contract {
                 online_grants_end_with_their_session_and_offline_ones_do_not,
                 a_removed_client_ends_its_grants_and_nobody_elses,
                 a_consent_grows_and_its_end_ends_what_it_allowed,
+                what_may_be_used_once_is_used_by_one,
             }
             each! { key, $place;
                 the_first_signing_key_is_made_once,

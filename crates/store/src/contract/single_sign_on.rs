@@ -122,9 +122,7 @@ pub(super) async fn a_reference_names_a_session_as_long_as_it_lives(mut world: W
     world.pass(Seconds::days(7));
     assert_eq!(seen(&world, &reference).await, None, "idle");
     let reference = sign_in(&world, "ada", None).await;
-    session::end_all(&world.engine(), ada, None, Reason::RevokedByUser, Actor::User)
-        .await
-        .unwrap();
+    session::end_all(&world.engine(), ada, None, Reason::RevokedByUser, Actor::User).await.unwrap();
     assert_eq!(seen(&world, &reference).await, None, "ended");
 }
 
@@ -158,9 +156,7 @@ pub(super) async fn a_use_slides_the_session_and_revives_none(world: World) {
     let signed_in = seen(&world, &reference).await.unwrap();
     assert_eq!(signed_in.record.grant.idle.0, signed_in.record.grant.absolute.0);
     // A use that is overtaken by an end changes nothing.
-    session::end_all(&world.engine(), ada, None, Reason::RevokedByUser, Actor::User)
-        .await
-        .unwrap();
+    session::end_all(&world.engine(), ada, None, Reason::RevokedByUser, Actor::User).await.unwrap();
     single_sign_on::touch(&world.engine(), &signed_in).await.unwrap();
     assert_eq!(world.ended(signed_in.record.session.id).await, Some(Reason::RevokedByUser));
 }
@@ -234,9 +230,7 @@ pub(super) async fn online_grants_end_with_their_session_and_offline_ones_do_not
     let (session, _) = session_of(seen(&world, &reference).await.as_ref());
     assert_eq!((online.session, offline.session), (Some(session), None));
     assert!(online.absolute < offline.absolute);
-    session::end(&world.engine(), session, Some(ada), Reason::SignedOut, Actor::User)
-        .await
-        .unwrap();
+    session::end(&world.engine(), session, Some(ada), Reason::SignedOut, Actor::User).await.unwrap();
     assert_eq!(refresh(&world, &client, &text(&online)).await, Err(WireReason::Ended));
     let next = refresh(&world, &client, &text(&offline)).await.unwrap();
     let id = world.engine().refresh_keys.open(Endpoint::OAuth, &next).unwrap().grant;
@@ -297,6 +291,27 @@ pub(super) async fn a_consent_grows_and_its_end_ends_what_it_allowed(world: Worl
     assert_eq!(remembered().await, None);
 }
 
+pub(super) async fn what_may_be_used_once_is_used_by_one(mut world: World) {
+    let until = world.engine().now().plus(Seconds::HOUR);
+    let work = (0..16).map(|_| {
+        let store = world.store();
+        async move { store.use_once([7; 32], until).await.unwrap() }
+    });
+    let first = at_once(work.collect()).await.into_iter().filter(|is_first| *is_first).count();
+    assert_eq!(first, 1);
+    world.crash().await;
+    assert_eq!(world.store().use_once([7; 32], until).await, Ok(false));
+    assert_eq!(world.store().use_once([8; 32], until).await, Ok(true));
+    // It is remembered for a while longer than it is good.
+    let sweep = async || world.store().sweep(world.engine().now(), world.settings.retention).await.unwrap();
+    world.pass(Seconds::HOUR);
+    sweep().await;
+    assert_eq!(world.store().use_once([7; 32], until).await, Ok(false));
+    world.pass(Seconds::days(2));
+    sweep().await;
+    assert_eq!(world.store().use_once([7; 32], until).await, Ok(true));
+}
+
 /// What applications ask for every day, for the test that looks at the statements.
 pub(crate) async fn every_request(world: &World) {
     let ada = world.user("adele").await;
@@ -309,6 +324,7 @@ pub(crate) async fn every_request(world: &World) {
     let given = tokens(world, &client, &used).await.unwrap();
     let next = refresh(world, &client, &text(&given)).await.unwrap();
     world.store().grant(given.grant).await.unwrap();
+    world.store().use_once([1; 32], world.engine().now()).await.unwrap();
     tokens(world, &client, &used).await;
     assert!(refresh(world, &client, &next).await.is_err());
     consent::withdraw(&world.engine(), ada, &client.id, Actor::User).await.unwrap();

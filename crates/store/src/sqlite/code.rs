@@ -140,10 +140,23 @@ pub(super) fn grant(db: &Connection, of: GrantRef) -> Result<Option<Loaded>, Fau
     id.map_or(Ok(None), |id| refresh::load(db, &GrantId(id)))
 }
 
-/// Forgets codes that nobody can mean any more.
+/// Whether this is the first use of something that may be used once.
+pub(super) fn use_once(db: &Connection, hash: &[u8; 32], until: Time) -> Result<bool, Fault> {
+    let noted = db
+        .prepare_cached("INSERT INTO used_once (hash, until) VALUES (?, ?) ON CONFLICT DO NOTHING")?
+        .execute(params![hash, until.millis()])?;
+    Ok(noted == 1)
+}
+
+/// Forgets codes, and what was used once, that nobody can mean any more.
 pub(super) fn sweep(db: &Connection, now: Time, keep: Retention) -> Result<(), Fault> {
     db.prepare_cached(
         "DELETE FROM codes WHERE hash IN (SELECT hash FROM codes WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
+    )?
+    .execute(params![now.minus(REMEMBERED).millis(), keep.batch])?;
+    // A while longer than it is good: a clock that is put right must not make it good again.
+    db.prepare_cached(
+        "DELETE FROM used_once WHERE hash IN (SELECT hash FROM used_once WHERE until < ?1 ORDER BY until LIMIT ?2)",
     )?
     .execute(params![now.minus(REMEMBERED).millis(), keep.batch])?;
     Ok(())

@@ -319,6 +319,10 @@ impl Store for SqliteStore {
         self.write(move |db| code::grant(db, of))
     }
 
+    fn use_once(&self, hash: [u8; 32], until: Time) -> Answer<'_, bool> {
+        self.write(move |db| code::use_once(db, &hash, until))
+    }
+
     fn consent(&self, user: UserId, client: ClientId) -> Answer<'_, Option<Consent>> {
         self.read(move |db| consent::find(db, user, &client))
     }

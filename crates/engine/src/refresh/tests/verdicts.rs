@@ -136,6 +136,7 @@ never_asked! {
     fn redeem_code([u8; 32], CodeJudge) -> Redemption;
     fn authentication(GrantId) -> Option<Authentication>;
     fn grant(GrantRef) -> Option<Loaded>;
+    fn use_once([u8; 32], Time) -> bool;
     fn consent(UserId, ClientId) -> Option<Consent>;
     fn give_consent(Consent, Event) -> ();
     fn withdraw_consent(UserId, ClientId, End, Event) -> bool;
