@@ -16,6 +16,7 @@ pub struct Digests {
     address: hmac::Key,
     failure: hmac::Key,
     shard: hmac::Key,
+    interaction: hmac::Key,
 }
 
 impl fmt::Debug for Digests {
@@ -34,6 +35,7 @@ impl Digests {
             address: key(b"regrant/digest/address/v1")?,
             failure: key(b"regrant/digest/failure/v1")?,
             shard: key(b"regrant/digest/shard/v1")?,
+            interaction: key(b"regrant/digest/interaction/v1")?,
         })
     }
 
@@ -53,6 +55,12 @@ impl Digests {
     #[must_use]
     pub fn shard(&self, user: UserId) -> Shard {
         Shard(first(&self.shard, &[user.as_bytes()]))
+    }
+
+    /// What seals a request that waits for a person.
+    #[must_use]
+    pub fn interaction(&self, json: &[u8]) -> [u8; 32] {
+        first(&self.interaction, &[json])
     }
 
     /// A name for the failures of something that is described by `parts`.

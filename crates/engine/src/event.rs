@@ -89,6 +89,24 @@ named! {
         GrantEnded = "refresh.ended",
         /// A change of privilege issued a token beyond the next.
         Raised = "refresh.raised",
+        /// A client was added.
+        ClientAdded = "client.added",
+        /// A client is another one than before: the configuration says so.
+        ClientChanged = "client.changed",
+        /// A client got a new secret.
+        ClientSecretRotated = "client.secret_rotated",
+        /// A client was removed, with all that was granted to it.
+        ClientRemoved = "client.removed",
+        /// A user proved who they are once more, in a session that goes on.
+        Reauthenticated = "session.reauthenticated",
+        /// An application got tokens of its own for a user.
+        GrantIssued = "grant.issued",
+        /// A code was redeemed a second time: what the first time gave ended.
+        CodeReused = "code.reused",
+        /// A user allowed an application what it asked for.
+        ConsentGiven = "consent.given",
+        /// A user took that back.
+        ConsentWithdrawn = "consent.withdrawn",
         /// A refresh key was made; before 0.2 a signing key.
         KeyCreated = "key.created",
         /// A signing key was made and published; it signs later.

@@ -5,9 +5,10 @@ use serde::Serialize;
 use crate::{
     Engine,
     event::Event,
-    id::{EventId, GrantRef, SessionId, UserId},
-    ports::{Broken, TimelineOf, UserSelector},
+    id::{EventId, Generation, GrantRef, SessionId, UserId},
+    ports::{Broken, Judge, Loaded, TimelineOf, UserSelector, Verdict, Wanted},
     reason::{Life, Reason},
+    refresh::{Attempt, Decision, Holding, Risk, Terms, decide},
     session::SessionRecord,
     time::{AbsoluteDeadline, Time},
     token::{Endpoint, Stopped},
@@ -127,6 +128,9 @@ pub async fn explain(engine: &Engine, text: &str) -> Result<Result<Explanation, 
         return of_session(engine, Subject::Session { id }, record, TimelineOf::Session(id)).await;
     }
     if let Ok(id) = text.parse::<GrantRef>() {
+        if let Some(loaded) = engine.store.grant(id).await?.filter(is_of_application) {
+            return of_grant(engine, Subject::Grant { id }, loaded).await;
+        }
         let record = engine.store.session_of(id).await?;
         return of_session(engine, Subject::Grant { id }, record, TimelineOf::Grant(id)).await;
     }
@@ -153,6 +157,27 @@ async fn refresh_token(engine: &Engine, text: &str) -> Result<Result<Explanation
     let Some(presented) = opened.into_iter().find_map(Result::ok) else {
         return Ok(Err(Unexplained::NotOurs));
     };
+    if presented.endpoint == Endpoint::OAuth {
+        let read: Judge = Box::new(|loaded| Verdict {
+            decision: Decision::Unknown,
+            loaded: loaded.cloned().map(Box::new),
+            write: false,
+            ends: None,
+            renewed: None,
+            events: vec![],
+            mail: None,
+        });
+        let Some(loaded) = engine.store.refresh(presented.grant, Wanted::Roles, read).await?.loaded else {
+            return Ok(Err(Unexplained::NotFound));
+        };
+        let grant = &loaded.state.grant;
+        if !engine.refresh_keys.is_genuine(&presented, &grant.salt) {
+            return Ok(Err(Unexplained::NotOurs));
+        }
+        let standing = standing(presented.generation, grant.generation);
+        let subject = Subject::RefreshToken { generation: presented.generation.0, standing };
+        return of_grant(engine, subject, *loaded).await;
+    }
     let Some(record) = engine.store.session_by_secret(presented.grant).await? else {
         return Ok(Err(Unexplained::NotFound));
     };
@@ -160,15 +185,76 @@ async fn refresh_token(engine: &Engine, text: &str) -> Result<Result<Explanation
     if !engine.refresh_keys.is_genuine(&presented, &record.grant.salt) {
         return Ok(Err(Unexplained::NotOurs));
     }
-    let standing = match presented.generation.0.cmp(&record.grant.generation.0) {
-        std::cmp::Ordering::Equal => "newest",
-        std::cmp::Ordering::Greater => "ahead",
-        std::cmp::Ordering::Less if presented.generation.0 + 1 == record.grant.generation.0 => "predecessor",
-        std::cmp::Ordering::Less => "old",
-    };
+    let standing = standing(presented.generation, record.grant.generation);
     let subject = Subject::RefreshToken { generation: presented.generation.0, standing };
     let timeline = TimelineOf::Session(record.session.id);
     of_session(engine, subject, Some(record), timeline).await
+}
+
+fn standing(presented: Generation, newest: Generation) -> &'static str {
+    match presented.cmp(&newest) {
+        std::cmp::Ordering::Equal => "newest",
+        std::cmp::Ordering::Greater => "ahead",
+        std::cmp::Ordering::Less if presented.next() == Some(newest) => "predecessor",
+        std::cmp::Ordering::Less => "old",
+    }
+}
+
+/// Whether an application holds it, and not the session itself.
+fn is_of_application(loaded: &Loaded) -> bool {
+    loaded.state.grant.endpoint == Endpoint::OAuth
+}
+
+/// A grant of an application: what the table would say of its newest token now.
+async fn of_grant(
+    engine: &Engine,
+    subject: Subject,
+    loaded: Loaded,
+) -> Result<Result<Explanation, Unexplained>, Broken> {
+    let Loaded { state, facts } = loaded;
+    let (grant, now) = (&state.grant, engine.now());
+    let terms = engine.client(&grant.client).await?.map(|client| Terms::of(&client)).unwrap_or_default();
+    let policy = terms.policy(engine, grant.kind);
+    let newest = Attempt {
+        generation: grant.generation,
+        genuine: true,
+        endpoint: grant.endpoint,
+        client: grant.client.clone(),
+        proof: match grant.holding {
+            Holding::Bound { key, .. } => Some(key),
+            Holding::Bearer | Holding::ClientBound => None,
+        },
+        asks_for_more: false,
+        peek: true,
+        context: grant.context.clone(),
+        risk: Risk::Low,
+    };
+    let reason = match decide(Some(&state), &newest, &policy, now) {
+        Decision::Ended(reason) => Some(reason),
+        _ => None,
+    };
+    let ended_at = match grant.life {
+        Life::Ended { at, .. } => Some(at),
+        Life::Alive => grant.expired(&policy, now).map(|(_, at)| at),
+    };
+    // An offline grant has no session to be found by: its user's timeline has it, but for the renewals.
+    let of = grant.session.map_or(TimelineOf::User(grant.user), |_| TimelineOf::Grant(grant.public_id));
+    let mut timeline = engine.store.timeline(of, TIMELINE).await?;
+    timeline.retain(|event| event.grant.is_none_or(|of| of == grant.public_id));
+    if grant.session.is_none() {
+        timeline.retain(|event| event.grant.is_some());
+    }
+    Ok(Ok(Explanation {
+        subject,
+        session: None,
+        user: Some(grant.user),
+        identifier: facts.identifier,
+        state: if reason.is_none() { "alive" } else { "ended" },
+        reason,
+        because: reason.map(Reason::sentence),
+        ended_at,
+        timeline,
+    }))
 }
 
 async fn of_session(

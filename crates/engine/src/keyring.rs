@@ -225,7 +225,7 @@ impl Keyring {
     /// [`Broken`] if the store is; it is asked again in a few seconds.
     pub async fn tend(&self, engine: &Engine) -> Result<Vec<Step>, Broken> {
         let policy = engine.settings.keys;
-        let longest = engine.settings.longest_token();
+        let longest = engine.longest_token();
         self.change(engine, Actor::System, |keys, now| lifecycle::due(keys, &policy, longest, now)).await
     }
 
@@ -281,7 +281,7 @@ impl Keyring {
         plan: impl Fn(&[SealedKey], Time) -> Vec<Step>,
     ) -> Result<Vec<Step>, Broken> {
         let _turn = self.turn.lock().await;
-        let longest = engine.settings.longest_token();
+        let longest = engine.longest_token();
         let mut keys = engine.store.signing_keys().await?;
         for _ in 0..ATTEMPTS {
             let now = engine.now();

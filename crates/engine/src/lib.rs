@@ -4,13 +4,21 @@
 //! that it renews, [`session`] lists and ends them, [`user`] holds the people, [`mint`] makes the access tokens, [`ports`]
 //! says what the engine needs of the world.
 
+pub mod authorize;
 pub mod claims;
+pub mod client;
+pub mod code;
+pub mod consent;
 pub mod context;
 pub mod digest;
 pub mod event;
 pub mod explain;
 pub mod factor;
+pub mod grant;
 pub mod id;
+pub mod id_token;
+pub mod interaction;
+pub mod introspection;
 pub mod keyring;
 pub mod login;
 pub mod mint;
@@ -19,18 +27,22 @@ pub mod ports;
 pub mod reason;
 pub mod refresh;
 pub mod refresh_key;
+pub mod revocation;
+pub mod scope;
 pub mod session;
 pub mod settings;
 #[cfg(any(test, feature = "simulation"))]
 pub mod simulation;
+pub mod single_sign_on;
 pub mod time;
 pub mod token;
 pub mod user;
+pub mod userinfo;
 
 use std::sync::Arc;
 
-use ports::{Clock, Observer, Random, Store};
-use time::Time;
+use ports::{Broken, Clock, Observer, Random, Store};
+use time::{Seconds, Time};
 
 /// Everything that the rules need, wired once by the server.
 pub struct Engine {
@@ -48,6 +60,8 @@ pub struct Engine {
     pub digests: digest::Digests,
     /// Hashes passwords.
     pub hasher: factor::password::Hasher,
+    /// The clients that were asked for lately.
+    pub clients: client::Clients,
     /// What the operator decided.
     pub settings: settings::Settings,
     /// Hears what is decided.
@@ -65,5 +79,19 @@ impl Engine {
     #[must_use]
     pub fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    /// The client `id`, as it was at most two seconds ago.
+    ///
+    /// # Errors
+    /// [`Broken`] if the store is.
+    pub async fn client(&self, id: &id::ClientId) -> Result<Option<Arc<client::Client>>, Broken> {
+        self.clients.find(&*self.store, self.now(), id).await
+    }
+
+    /// How long the longest-lived token lives that is signed: its key stays published for so long.
+    #[must_use]
+    pub fn longest_token(&self) -> Seconds {
+        self.settings.access_token.max(self.clients.longest_token())
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     mint::{ADMIN_ROLE, ADMIN_SCOPE},
     ports::{Broken, Loaded, NewSession, Opened},
     reason::Life,
-    refresh::{Grant, GrantKind, Holding, Intent, Owner, Pace, State, Suspicion, Tokens, Use, judge},
+    refresh::{Grant, GrantKind, Holding, Intent, Owner, Pace, State, Suspicion, Terms, Tokens, Use, judge},
     session::Session,
     time::{AbsoluteDeadline, IdleDeadline, Seconds, Time},
     token::{Endpoint, GrantId, Presented, Salt, Shard},
@@ -110,6 +110,26 @@ pub enum SignIn {
     Scope,
 }
 
+/// Somebody who has proven who they are.
+pub(crate) struct Proven {
+    /// Who.
+    pub(crate) account: Account,
+    /// The failures that are forgiven with it.
+    pub(crate) keys: [FailureKey; 3],
+}
+
+/// What became of the wish to prove who one is.
+pub(crate) enum Proof {
+    /// It is proven.
+    Proven(Box<Proven>),
+    /// Identifier or password is wrong, or the user may not sign in.
+    Wrong,
+    /// Too many failures.
+    Limited(Seconds),
+    /// Too many are waiting.
+    Busy,
+}
+
 /// Signs somebody in.
 ///
 /// # Errors
@@ -122,16 +142,31 @@ pub async fn sign_in(engine: &Arc<Engine>, credentials: Credentials<'_>) -> Resu
     let Some(scope) = known_scopes(credentials.scope.as_deref().unwrap_or("openid")) else {
         return Ok(SignIn::Scope);
     };
-    let keys = failure_keys(engine, &credentials);
+    let Proven { account, keys } = match prove(engine, &credentials).await? {
+        Proof::Proven(proven) => *proven,
+        Proof::Wrong => return Ok(SignIn::Wrong),
+        Proof::Limited(retry_after) => return Ok(SignIn::Limited(retry_after)),
+        Proof::Busy => return Ok(SignIn::Busy),
+    };
+    // Told only to those who have proven who they are: roles are nobody else's business.
+    if scope.split(' ').any(|part| part == ADMIN_SCOPE) && !account.roles.iter().any(|role| role == ADMIN_ROLE) {
+        return Ok(SignIn::Scope);
+    }
+    open(engine, account, credentials, audience, scope, &keys).await
+}
+
+/// Steps 1 to 3: whoever says so is who they say they are.
+pub(crate) async fn prove(engine: &Arc<Engine>, credentials: &Credentials<'_>) -> Result<Proof, Broken> {
+    let keys = failure_keys(engine, credentials);
     // Asked before the queue, so that those who are over their limit take nobody's place in it, and again within it.
     if let Some(retry_after) = limited(engine, &keys).await? {
-        return Ok(SignIn::Limited(retry_after));
+        return Ok(Proof::Limited(retry_after));
     }
     let Ok(turn) = engine.hasher.turn().await else {
-        return Ok(SignIn::Busy);
+        return Ok(Proof::Busy);
     };
     if let Some(retry_after) = limited(engine, &keys).await? {
-        return Ok(SignIn::Limited(retry_after));
+        return Ok(Proof::Limited(retry_after));
     }
     let account = match Identifier::parse(credentials.identifier) {
         Ok(identifier) => engine.store.account(identifier).await?,
@@ -139,7 +174,7 @@ pub async fn sign_in(engine: &Arc<Engine>, credentials: Credentials<'_>) -> Resu
     };
     let hash = account.as_ref().and_then(|account| account.password.as_deref());
     let Ok(checked) = engine.hasher.check(turn, hash, credentials.password).await else {
-        return Ok(SignIn::Busy);
+        return Ok(Proof::Busy);
     };
     let (account, outdated) = match (account, checked) {
         (Some(account), Checked::Right { outdated }) if account.active => (account, outdated),
@@ -148,17 +183,13 @@ pub async fn sign_in(engine: &Arc<Engine>, credentials: Credentials<'_>) -> Resu
             event.user = account.map(|account| account.user);
             let event = event.from(&credentials.context);
             engine.store.note_failure(keys.to_vec(), engine.now(), engine.settings.sign_in.window, event).await?;
-            return Ok(SignIn::Wrong);
+            return Ok(Proof::Wrong);
         }
     };
-    // Told only to those who have proven who they are: roles are nobody else's business.
-    if scope.split(' ').any(|part| part == ADMIN_SCOPE) && !account.roles.iter().any(|role| role == ADMIN_ROLE) {
-        return Ok(SignIn::Scope);
-    }
     if outdated {
         upgrade(engine, &account, credentials.password).await?;
     }
-    open(engine, account, credentials, audience, scope, &keys).await
+    Ok(Proof::Proven(Box::new(Proven { account, keys })))
 }
 
 /// The scopes asked for, each once; `None` if one of them cannot be had here. A token repeats nothing, however often it was said.
@@ -170,7 +201,7 @@ fn known_scopes(asked: &str) -> Option<String> {
 }
 
 /// Opens a session for somebody who has just proven who they are.
-async fn open(
+pub(crate) async fn open(
     engine: &Arc<Engine>,
     account: Account,
     credentials: Credentials<'_>,
@@ -237,6 +268,7 @@ async fn open(
             asks_for_more: false,
             context: credentials.context.clone(),
             intent: Intent::Replace,
+            terms: Terms::default(),
         };
         (grant, judge(engine, replaced, now))
     });
@@ -260,7 +292,8 @@ async fn open(
         consent_stands: true,
         grant,
     };
-    Tokens::fresh(engine, &Loaded { state, facts }, engine.now()).map(|tokens| SignIn::Granted(Box::new(tokens)))
+    Tokens::fresh(engine, &Loaded { state, facts }, &Terms::default(), engine.now(), true)
+        .map(|tokens| SignIn::Granted(Box::new(tokens)))
 }
 
 /// The account with this address, the account, the network: in this order.

@@ -8,11 +8,12 @@ use serde::Serialize;
 
 use crate::{
     claims::ClaimMapping,
-    id::{SessionId, UserId},
+    id::{ClientId, GrantRef, SessionId, UserId},
     keyring::{KeyState, SealedKey},
     ports::{Facts, Random, Wanted},
     refresh::Grant,
     time::{Seconds, Time},
+    token::Endpoint,
 };
 
 /// The role whose holders may ask for [`ADMIN_SCOPE`].
@@ -33,19 +34,25 @@ pub struct Mint {
 struct KeySet {
     ring: Vec<SealedKey>,
     signer: Signer,
+    /// For ID tokens; `None` without an active RS256 key.
+    id_signer: Option<Signer>,
     public: Jwks,
     json: Arc<str>,
 }
 
 impl KeySet {
     fn new(keys: &[(SealedKey, SigningKey)]) -> Option<Self> {
-        // Session access tokens are ES256. The RS256 key is published for ID tokens.
-        let signs = |key: &SealedKey| key.state == KeyState::Active && key.algorithm == Algorithm::Es256.as_str();
-        let (_, active) = keys.iter().find(|(key, _)| signs(key))?;
+        let signs = |algorithm: Algorithm| {
+            let is_it = |key: &SealedKey| key.state == KeyState::Active && key.algorithm == algorithm.as_str();
+            keys.iter().find(|(key, _)| is_it(key)).map(|(_, key)| key)
+        };
+        let active = signs(Algorithm::Es256)?;
         let public = Jwks::from_keys(keys.iter().map(|(_, key)| key.public()).collect());
         Some(Self {
             ring: keys.iter().map(|(key, _)| key.clone()).collect(),
             signer: Signer::new(active, "at+jwt"),
+            // OpenID Connect Core §15.1: every client can check RS256.
+            id_signer: signs(Algorithm::Rs256).map(|key| Signer::new(key, "JWT")),
             json: public.to_json().into(),
             public,
         })
@@ -68,6 +75,16 @@ impl std::fmt::Debug for AccessToken {
     }
 }
 
+/// An ID token on its way to its client. Silent in `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IdToken(pub String);
+
+impl std::fmt::Debug for IdToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("IdToken(secret)")
+    }
+}
+
 /// What one of our own access tokens says, once it is checked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bearer {
@@ -77,6 +94,31 @@ pub struct Bearer {
     pub session: Option<SessionId>,
     /// What it allows.
     pub scope: String,
+    /// Whose client has it.
+    pub client: ClientId,
+}
+
+/// What any of our own access tokens says, whomever it is for, once it is checked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Own {
+    /// A user, or the client itself.
+    pub subject: String,
+    /// Whose client has it.
+    pub client: ClientId,
+    /// Whom it is for.
+    pub audience: Vec<String>,
+    /// What it allows.
+    pub scope: String,
+    /// Of which session.
+    pub session: Option<SessionId>,
+    /// Of which grant of the OAuth endpoints.
+    pub grant: Option<GrantRef>,
+    /// Its name.
+    pub id: Option<String>,
+    /// When it was made, in seconds.
+    pub issued_at: i64,
+    /// When it ends, in seconds.
+    pub expires_at: i64,
 }
 
 #[derive(Serialize)]
@@ -90,13 +132,29 @@ struct AccessClaims<'a> {
     jti: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     sid: Option<String>,
+    // Ours: by it userinfo and introspection find out whether the grant still lives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grt: Option<String>,
     auth_time: i64,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     amr: &'a [String],
-    scope: String,
+    scope: &'a str,
     // RFC 9068 §2.2.3.1.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     roles: &'a [String],
+}
+
+#[derive(Serialize)]
+struct ServiceClaims<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: &'a str,
+    client_id: &'a str,
+    exp: i64,
+    iat: i64,
+    jti: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
 }
 
 impl Mint {
@@ -163,26 +221,91 @@ impl Mint {
     ///
     /// `None` only if the cryptographic library fails.
     #[must_use]
-    pub fn access_token(&self, grant: &Grant, facts: &Facts, now: Time, random: &dyn Random) -> Option<AccessToken> {
-        let mut jti = [0; 16];
-        random.fill(&mut jti);
+    pub fn access_token(
+        &self,
+        grant: &Grant,
+        facts: &Facts,
+        scope: &str,
+        lifetime: Seconds,
+        now: Time,
+        random: &dyn Random,
+    ) -> Option<AccessToken> {
         let claims = AccessClaims {
             iss: &self.issuer,
             sub: grant.user.to_string(),
             aud: &grant.audience,
             client_id: &grant.client.0,
-            exp: now.plus(self.lifetime).seconds(),
+            exp: now.plus(lifetime).seconds(),
             iat: now.seconds(),
-            jti: URL_SAFE_NO_PAD.encode(jti),
+            jti: jti(random),
             sid: grant.session.map(|id| id.to_string()),
+            grt: (grant.endpoint == Endpoint::OAuth).then(|| grant.public_id.to_string()),
             auth_time: facts.auth_time.seconds(),
             amr: &facts.amr,
-            scope: scope_now(&grant.scope, &facts.roles),
+            scope,
             roles: &facts.roles,
         };
         let mut payload = serde_json::to_vec(&claims).ok()?;
         self.claims.append(&mut payload, facts, grant.user);
         self.keys().signer.sign(&payload).ok().map(AccessToken)
+    }
+
+    /// Makes an access token for a client that acts for itself (RFC 9068 §2.2: `sub` is the client).
+    ///
+    /// `None` only if the cryptographic library fails.
+    #[must_use]
+    pub fn service_token(
+        &self,
+        client: &ClientId,
+        audience: &str,
+        scope: &str,
+        lifetime: Seconds,
+        now: Time,
+        random: &dyn Random,
+    ) -> Option<AccessToken> {
+        let claims = ServiceClaims {
+            iss: &self.issuer,
+            sub: &client.0,
+            aud: audience,
+            client_id: &client.0,
+            exp: now.plus(lifetime).seconds(),
+            iat: now.seconds(),
+            jti: jti(random),
+            scope: Some(scope).filter(|scope| !scope.is_empty()),
+        };
+        self.keys().signer.sign(&serde_json::to_vec(&claims).ok()?).ok().map(AccessToken)
+    }
+
+    /// Signs an ID token's claims (`id_token.rs`). `None` without an RS256 key, or if the library fails.
+    pub(crate) fn sign_id_token(&self, claims: &impl Serialize) -> Option<IdToken> {
+        self.keys().id_signer.as_ref()?.sign(&serde_json::to_vec(claims).ok()?).ok().map(IdToken)
+    }
+
+    /// The claims of one of our own ID tokens, expired or not, whomever it is for.
+    pub(crate) fn id_token_claims(&self, token: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
+        let verified = jws::verify(token, &self.keys().public, &[Algorithm::Rs256]).ok()?;
+        let claims: serde_json::Map<_, _> = serde_json::from_slice(&verified.payload).ok()?;
+        (claims.get("iss")?.as_str()? == self.issuer).then_some(claims)
+    }
+
+    /// Checks any of our own access tokens, whomever it is for: for userinfo, introspection and revocation. Signature and claims
+    /// only.
+    #[must_use]
+    pub fn check_own(&self, token: &str, now: Time) -> Option<Own> {
+        let verified = jws::verify(token, &self.keys().public, &[Algorithm::Es256]).ok()?;
+        let rules = jwt::Rules::ACCESS_TOKEN.issuer(&self.issuer).any_audience();
+        let claims = jwt::check(&verified, &rules, now.seconds()).ok()?;
+        Some(Own {
+            subject: claims.subject()?.to_owned(),
+            client: ClientId(claims.client_id()?.to_owned()),
+            audience: claims.audience().map(str::to_owned).collect(),
+            scope: claims.scope().unwrap_or_default().to_owned(),
+            session: claims.text("sid").map(str::parse).transpose().ok()?,
+            grant: claims.text("grt").map(str::parse).transpose().ok()?,
+            id: claims.id().map(str::to_owned),
+            issued_at: claims.issued_at()?.seconds(),
+            expires_at: claims.expires_at()?.seconds(),
+        })
     }
 
     /// Checks one of our own access tokens, meant for this issuer itself. Signature and claims only: whether its session
@@ -200,6 +323,7 @@ impl Mint {
             user: claims.subject()?.parse().ok()?,
             session,
             scope: claims.scope().unwrap_or_default().to_owned(),
+            client: ClientId(claims.client_id()?.to_owned()),
         })
     }
 
@@ -213,10 +337,16 @@ impl Mint {
 }
 
 /// A role taken away is gone at the next refresh, and so is the scope that came with it.
-fn scope_now(granted: &str, roles: &[String]) -> String {
+pub(crate) fn scope_now(granted: &str, roles: &[String]) -> String {
     let is_admin = roles.iter().any(|role| role == ADMIN_ROLE);
     let allowed = granted.split(' ').filter(|scope| *scope != ADMIN_SCOPE || is_admin);
     allowed.collect::<Vec<_>>().join(" ")
+}
+
+fn jti(random: &dyn Random) -> String {
+    let mut bytes = [0; 16];
+    random.fill(&mut bytes);
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::{
     id::Epoch,
     ports::{Broken, End, Judge, PasswordChange, PasswordChanged, UserSelector},
     reason::Reason,
-    refresh::{Decision, Intent, Refreshed, Use, judge, raise, refresh, settle},
+    refresh::{Decision, Intent, Refreshed, Terms, Use, judge, raise, refresh, settle},
     time::Seconds,
     token::Presented,
     user::{self, Identifier, PasswordRefused},
@@ -89,9 +89,10 @@ pub async fn change(
     let grant = presented.grant;
     let raising = raising(engine, presented, context);
     let change = PasswordChange { expected, hash, event };
+    let terms = Terms::default();
     Ok(match engine.store.change_password(grant, raising, change).await? {
-        PasswordChanged::Changed(verdict) => Changed::Done(settle(engine, &verdict, true, now)?),
-        PasswordChanged::NotAllowed(verdict) => Changed::NotAllowed(settle(engine, &verdict, false, now)?),
+        PasswordChanged::Changed(verdict) => Changed::Done(settle(engine, &verdict, &terms, true, now)?),
+        PasswordChanged::NotAllowed(verdict) => Changed::NotAllowed(settle(engine, &verdict, &terms, false, now)?),
         PasswordChanged::Conflict => Changed::Conflict,
     })
 }

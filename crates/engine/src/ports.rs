@@ -6,12 +6,15 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use crate::{
+    client::{Client, SecretId},
+    code::{Code, LoadedCode},
+    consent::Consent,
     event::{Actor, Event, Mail, Renewal},
-    id::{EventId, GrantRef, SessionId, UserId},
+    id::{ClientId, EventId, GrantRef, SessionId, UserId},
     keyring::SealedKey,
     login::{Account, FailureCount, FailureKey},
     reason::Reason,
-    refresh::{Decision, Grant, Intent, State},
+    refresh::{Authentication, Decision, Grant, Intent, Owner, State},
     refresh_key::{KeyMark, RefreshKeyRecord},
     session::{Session, SessionRecord},
     time::{Seconds, Time},
@@ -330,6 +333,113 @@ pub enum KeyMarked {
     Unknown,
 }
 
+/// A sign-in of the provider's own pages.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewSignIn {
+    /// Of this session. A reference that it had before is worth nothing.
+    pub session: SessionId,
+    /// The SHA-256 of the reference.
+    pub hash: [u8; 32],
+    /// The proof.
+    pub authentication: Authentication,
+    /// The user's epoch when they gave it.
+    pub epoch: crate::id::Epoch,
+    /// To be written to the timeline.
+    pub event: Option<Event>,
+    /// Failures to forget.
+    pub forgive: Vec<FailureKey>,
+}
+
+/// Whose reference it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SignInRecord {
+    /// The session.
+    pub record: SessionRecord,
+    /// The proof.
+    pub authentication: Authentication,
+    /// The user.
+    pub user: Owner,
+}
+
+/// Decides about a code inside the store's transaction. Pure, so that a store may run it again.
+pub type CodeJudge = Box<dyn Fn(Option<&LoadedCode>) -> Redemption + Send>;
+
+/// What is said of a code. The store carries it out, commits, and returns it.
+pub enum Redemption {
+    /// It is good for nothing here; nothing changes.
+    Refused,
+    /// It comes a second time.
+    Reused {
+        /// The grant that it gave, and the judge that ends it.
+        ends: (GrantId, Judge),
+        /// To be written to the timeline.
+        event: Event,
+    },
+    /// It is redeemed for this grant.
+    Granted {
+        /// The grant, new, with its facts.
+        loaded: Box<Loaded>,
+        /// The proof that it comes from: kept as long as the grant.
+        authentication: Authentication,
+        /// For the ID token.
+        nonce: Option<String>,
+        /// To be written to the timeline.
+        event: Event,
+    },
+}
+
+/// What became of a client to be added.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClientAdded {
+    /// It is there.
+    Added,
+    /// There is one of this id already.
+    Taken,
+}
+
+/// What became of a client's new secret.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SecretRotated {
+    /// It works; the one before it for a while, too.
+    Rotated,
+    /// The client has no secret to be replaced.
+    HasNone,
+    /// The configuration looks after this client.
+    Configured,
+    /// There is no such client.
+    NotFound,
+}
+
+/// What became of a client to be removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClientRemoved {
+    /// It is gone, and so many grants ended with it.
+    Removed {
+        /// How many.
+        ended: u64,
+    },
+    /// The configuration looks after this client.
+    Configured,
+    /// There is no such client.
+    NotFound,
+}
+
+/// What became of the clients of the configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ClientsKept {
+    /// The store has them, and no other ones of the configuration.
+    Kept {
+        /// So many are new.
+        added: u64,
+        /// So many are others than before.
+        changed: u64,
+        /// So many are gone, with all their grants.
+        removed: u64,
+    },
+    /// This one was added by the command line; nothing was done.
+    Taken(ClientId),
+}
+
 /// One step through all grants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GrantsEnded {
@@ -394,6 +504,48 @@ pub trait Store: Send + Sync {
     fn remove_role(&self, name: String) -> Answer<'_, bool>;
     /// Gives or takes a role.
     fn set_role(&self, role: String, user: UserSelector, has: bool, end: End) -> Answer<'_, RoleChanged>;
+
+    /// Adds a client with its secrets.
+    fn add_client(&self, client: Client, event: Event) -> Answer<'_, ClientAdded>;
+    /// One client.
+    fn client(&self, id: ClientId) -> Answer<'_, Option<Client>>;
+    /// All clients, by their ids.
+    fn clients(&self) -> Answer<'_, Vec<Client>>;
+    /// Gives a client a new secret; the newest one before works until `keep_until`, older ones no more.
+    fn rotate_client_secret(
+        &self,
+        id: ClientId,
+        hash: [u8; 32],
+        keep_until: Time,
+        event: Event,
+    ) -> Answer<'_, SecretRotated>;
+    /// Notes when a secret was used.
+    fn note_client_secret(&self, id: ClientId, secret: SecretId, at: Time) -> Answer<'_, ()>;
+    /// Removes a client that the operator looks after; everything that was granted to it ends.
+    fn remove_client(&self, id: ClientId, end: End, event: Event) -> Answer<'_, ClientRemoved>;
+    /// Makes the clients of the configuration just these.
+    fn keep_clients(&self, wanted: Vec<Client>, end: End) -> Answer<'_, ClientsKept>;
+
+    /// Keeps a sign-in of the provider's pages; `false` if its session or user is not what it was.
+    fn add_sign_in(&self, new: NewSignIn) -> Answer<'_, bool>;
+    /// Whose reference has this hash.
+    fn sign_in(&self, hash: [u8; 32]) -> Answer<'_, Option<SignInRecord>>;
+    /// Keeps a code.
+    fn add_code(&self, code: Code) -> Answer<'_, ()>;
+    /// Loads a code with what it hangs on, asks `judge`, carries out what it says and returns it.
+    fn redeem_code(&self, hash: [u8; 32], judge: CodeJudge) -> Answer<'_, Redemption>;
+    /// The proof that a grant of the OAuth endpoints comes from.
+    fn authentication(&self, grant: GrantId) -> Answer<'_, Option<Authentication>>;
+    /// A grant by its public id, as of now.
+    fn grant(&self, of: GrantRef) -> Answer<'_, Option<Loaded>>;
+    /// Notes that something was used that may be used once, until then; whether this is the first time.
+    fn use_once(&self, hash: [u8; 32], until: Time) -> Answer<'_, bool>;
+    /// What a user allowed an application.
+    fn consent(&self, user: UserId, client: ClientId) -> Answer<'_, Option<Consent>>;
+    /// Remembers what a user allowed, together with what they allowed before.
+    fn give_consent(&self, consent: Consent, event: Event) -> Answer<'_, ()>;
+    /// Forgets it, and ends every grant of the application for this user; whether there was anything.
+    fn withdraw_consent(&self, user: UserId, client: ClientId, end: End, event: Event) -> Answer<'_, bool>;
 
     /// The timeline, oldest first, at most `limit` of the newest.
     fn timeline(&self, of: TimelineOf, limit: u32) -> Answer<'_, Vec<Event>>;

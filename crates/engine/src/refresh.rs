@@ -30,10 +30,11 @@ use std::sync::Arc;
 
 use crate::{
     Engine,
+    client::Client,
     context::Context,
     event::{Actor, Event, EventKind, Mail, MailKind, Renewal},
-    id::{ClientId, Epoch, Generation, SessionId, UserId},
-    mint::AccessToken,
+    id::{ClientId, Epoch, Generation, GrantRef, SessionId, UserId},
+    mint::{AccessToken, scope_now},
     ports::{Broken, End, Facts, Judge, Loaded, Random, Verdict, Wanted},
     reason::{Life, Reason, WireReason},
     time::{AbsoluteDeadline, IdleDeadline, Seconds, Time},
@@ -75,13 +76,68 @@ pub struct Use {
     pub context: Context,
     /// What for.
     pub intent: Intent,
+    /// What its client has of its own.
+    pub terms: Terms,
+}
+
+/// What a client's tokens have of their own; what is `None` is as the server has it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Terms {
+    /// How long access tokens live.
+    pub access_token: Option<Seconds>,
+    /// The idle lifetime of its grants.
+    pub idle: Option<Seconds>,
+    /// Their absolute lifetime.
+    pub absolute: Option<Seconds>,
+    /// The scope that is asked for, no wider than granted (RFC 6749 §6).
+    pub scope: Option<String>,
+    /// When and how the user proved who they are for this grant (OpenID Connect Core §12.2: not for a later one).
+    pub authentication: Option<Authentication>,
+}
+
+/// A proof of who somebody is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Authentication {
+    /// When.
+    pub auth_time: Time,
+    /// How (RFC 8176).
+    pub amr: Vec<String>,
+}
+
+impl Terms {
+    /// Of a client.
+    #[must_use]
+    pub fn of(client: &Client) -> Self {
+        let metadata = &client.metadata;
+        Self {
+            access_token: metadata.access_token_lifetime,
+            idle: metadata.idle_lifetime,
+            absolute: metadata.absolute_lifetime,
+            ..Self::default()
+        }
+    }
+
+    /// The policy for grants of `kind`. A change acts at the next use.
+    #[must_use]
+    pub fn policy(&self, engine: &Engine, kind: GrantKind) -> Policy {
+        let policy = engine.settings.policy(kind);
+        Policy { idle: self.idle.unwrap_or(policy.idle), absolute: self.absolute.or(policy.absolute), ..policy }
+    }
 }
 
 impl Use {
     /// Of a session's own token.
     #[must_use]
     pub fn of_session(presented: Presented, context: Context, intent: Intent) -> Self {
-        Self { presented, client: ClientId::session_api(), proof: None, asks_for_more: false, context, intent }
+        Self {
+            presented,
+            client: ClientId::session_api(),
+            proof: None,
+            asks_for_more: false,
+            context,
+            intent,
+            terms: Terms::default(),
+        }
     }
 }
 
@@ -98,6 +154,10 @@ pub struct Tokens {
     pub refresh_token: Option<RefreshToken>,
     /// How it travels.
     pub kind: GrantKind,
+    /// Which grant.
+    pub grant: GrantRef,
+    /// What the access token allows.
+    pub scope: String,
     /// Whose session.
     pub user: UserId,
     /// Which session; `None` for an offline grant.
@@ -133,7 +193,7 @@ pub enum Refreshed {
 /// [`Broken`] if the store is: nothing was acknowledged, and the same token may be used again.
 pub async fn refresh(engine: &Arc<Engine>, used: Use) -> Result<Refreshed, Broken> {
     let now = engine.now();
-    let intent = used.intent;
+    let (intent, terms) = (used.intent, used.terms.clone());
     let wanted = match intent {
         // A proxy is told who it is.
         Intent::RotateAfter(_) => Wanted::Person,
@@ -152,11 +212,17 @@ pub async fn refresh(engine: &Arc<Engine>, used: Use) -> Result<Refreshed, Broke
         }
         (Intent::RotateAfter(_), _) => true,
     };
-    settle(engine, &verdict, renews, now)
+    settle(engine, &verdict, &terms, renews, now)
 }
 
 /// Turns a committed verdict into the answer for the token's holder. `renews`: with the refresh token to keep.
-pub(crate) fn settle(engine: &Engine, verdict: &Verdict, renews: bool, now: Time) -> Result<Refreshed, Broken> {
+pub(crate) fn settle(
+    engine: &Engine,
+    verdict: &Verdict,
+    terms: &Terms,
+    renews: bool,
+    now: Time,
+) -> Result<Refreshed, Broken> {
     let Some(loaded) = &verdict.loaded else {
         return Ok(Refreshed::Over(WireReason::Unknown));
     };
@@ -173,22 +239,44 @@ pub(crate) fn settle(engine: &Engine, verdict: &Verdict, renews: bool, now: Time
             Ok(Refreshed::Ended)
         }
         Decision::Kept | Decision::Rotated { .. } | Decision::Healed { .. } => {
-            Tokens::make(engine, loaded, now, renews, false).map(Box::new).map(Refreshed::Tokens)
+            Tokens::make(engine, loaded, terms, now, renews, false).map(Box::new).map(Refreshed::Tokens)
         }
-        Decision::Replayed(_) => Tokens::make(engine, loaded, now, renews, true).map(Box::new).map(Refreshed::Tokens),
+        Decision::Replayed(_) => {
+            Tokens::make(engine, loaded, terms, now, renews, true).map(Box::new).map(Refreshed::Tokens)
+        }
     }
 }
 
 impl Tokens {
     /// The first tokens of a grant.
-    pub(crate) fn fresh(engine: &Engine, loaded: &Loaded, now: Time) -> Result<Self, Broken> {
-        Self::make(engine, loaded, now, true, false)
+    pub(crate) fn fresh(
+        engine: &Engine,
+        loaded: &Loaded,
+        terms: &Terms,
+        now: Time,
+        renews: bool,
+    ) -> Result<Self, Broken> {
+        Self::make(engine, loaded, terms, now, renews, false)
     }
 
-    fn make(engine: &Engine, loaded: &Loaded, now: Time, renews: bool, is_replay: bool) -> Result<Self, Broken> {
+    fn make(
+        engine: &Engine,
+        loaded: &Loaded,
+        terms: &Terms,
+        now: Time,
+        renews: bool,
+        is_replay: bool,
+    ) -> Result<Self, Broken> {
         let grant = &loaded.state.grant;
+        let lifetime = terms.access_token.unwrap_or(engine.mint.lifetime());
+        let mut facts = loaded.facts.clone();
+        if let Some(Authentication { auth_time, amr }) = terms.authentication.clone() {
+            (facts.auth_time, facts.amr) = (auth_time, amr);
+        }
+        let scope = scope_now(terms.scope.as_deref().unwrap_or(&grant.scope), &facts.roles);
         let failed = || Broken::Store("the cryptographic library could not make a token".to_owned());
-        let access_token = engine.mint.access_token(grant, &loaded.facts, now, &*engine.random).ok_or_else(failed)?;
+        let access_token =
+            engine.mint.access_token(grant, &facts, &scope, lifetime, now, &*engine.random).ok_or_else(failed)?;
         let issue = || {
             engine
                 .refresh_keys
@@ -202,13 +290,15 @@ impl Tokens {
         let kept_until = idle.unwrap_or(full).0;
         Ok(Self {
             access_token,
-            expires_in: engine.mint.lifetime(),
-            refresh_in: jittered(engine.mint.lifetime(), &*engine.random),
+            expires_in: lifetime,
+            refresh_in: jittered(lifetime, &*engine.random),
             refresh_token: renews.then(issue).transpose()?,
             kind: grant.kind,
+            grant: grant.public_id,
+            scope,
             user: grant.user,
             session: grant.session,
-            facts: loaded.facts.clone(),
+            facts,
             idle,
             keep: Seconds(u32::try_from(kept_until.seconds_from(now)).unwrap_or(u32::MAX)),
             absolute: grant.absolute,
@@ -232,6 +322,35 @@ pub(crate) fn judge(engine: &Arc<Engine>, used: Use, now: Time) -> Judge {
     Box::new(move |loaded| sentence(&engine, &used, loaded, now))
 }
 
+/// Ends a grant of the OAuth endpoints, whatever its token is: by its client, or because a code of it came twice. The holder is
+/// told nothing by this judge; a grant that is over stays as it ended.
+pub(crate) fn ending(engine: &Arc<Engine>, reason: Reason, now: Time) -> Judge {
+    let engine = Arc::clone(engine);
+    Box::new(move |loaded| {
+        let mut verdict = Verdict {
+            decision: Decision::Unknown,
+            loaded: loaded.cloned().map(Box::new),
+            write: false,
+            ends: None,
+            renewed: None,
+            events: vec![],
+            mail: None,
+        };
+        if let Some(loaded) = &mut verdict.loaded
+            && loaded.state.grant.life.is_alive()
+        {
+            let at = now.max(loaded.state.grant.last_event);
+            loaded.state.grant = ended(&loaded.state.grant, reason, at);
+            let told = Event::new(EventKind::GrantEnded, at, Actor::User, &*engine.random);
+            verdict.events.push(told.of(&loaded.state.grant).because(reason));
+            verdict.decision = Decision::Ends(reason);
+            verdict.ends = Some(End { at, reason, actor: Actor::User });
+            verdict.write = true;
+        }
+        verdict
+    })
+}
+
 /// Decides, and says what becomes of the grant, its session, the timeline and the outbox.
 fn sentence(engine: &Engine, used: &Use, loaded: Option<&Loaded>, now: Time) -> Verdict {
     let Some(loaded) = loaded else {
@@ -246,14 +365,16 @@ fn sentence(engine: &Engine, used: &Use, loaded: Option<&Loaded>, now: Time) -> 
         };
     };
     let grant = &loaded.state.grant;
-    let policy = engine.settings.policy(grant.kind);
+    let policy = used.terms.policy(engine, grant.kind);
+    let is_granted = |scope: &str| grant.scope.split(' ').any(|granted| granted == scope);
     let attempt = Attempt {
         generation: used.presented.generation,
         genuine: engine.refresh_keys.is_genuine(&used.presented, &grant.salt),
         endpoint: used.presented.endpoint,
         client: used.client.clone(),
         proof: used.proof,
-        asks_for_more: used.asks_for_more,
+        asks_for_more: used.asks_for_more
+            || used.terms.scope.as_ref().is_some_and(|asked| !asked.split(' ').all(is_granted)),
         peek: match used.intent {
             Intent::Rotate => false,
             Intent::Peek | Intent::SignOut | Intent::Replace => true,

@@ -83,7 +83,7 @@ impl Lifetimes {
     #[must_use]
     pub const fn of(&self, kind: GrantKind) -> Lifetime {
         match kind {
-            GrantKind::Cookie | GrantKind::TransientCookie => self.browser,
+            GrantKind::Cookie | GrantKind::TransientCookie | GrantKind::Browser => self.browser,
             GrantKind::Native => self.native,
             GrantKind::Offline => self.offline,
         }

@@ -87,7 +87,8 @@ impl<'de> Deserialize<'de> for Time {
 }
 
 /// A length of time in whole seconds.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Seconds(pub u32);
 
 impl Seconds {

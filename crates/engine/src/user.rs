@@ -242,7 +242,7 @@ pub const MOST_ROLES: usize = 50;
 pub const MOST_CLAIM_BYTES: usize = 8 * 1024;
 
 /// Names that mean something else in a token: RFC 7519 §4.1, RFC 9068 §2.2, OpenID Connect Core §2, RFC 8693 §4, RFC 9396 §9.
-const RESERVED_CLAIMS: [&str; 22] = [
+const RESERVED_CLAIMS: [&str; 23] = [
     "iss",
     "sub",
     "aud",
@@ -253,6 +253,7 @@ const RESERVED_CLAIMS: [&str; 22] = [
     "client_id",
     "scope",
     "sid",
+    "grt",
     "auth_time",
     "acr",
     "amr",

@@ -11,6 +11,7 @@ use std::{
 
 use regrant_engine::{
     Engine,
+    client::Clients,
     digest::Digests,
     event::Actor,
     factor::password::Hasher,
@@ -232,6 +233,7 @@ impl Home {
                 random,
             )
             .ok_or_else(failed)?,
+            clients: Clients::default(),
             settings,
             observer,
         };

@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use axum::Router;
 use hyper::Uri;
-use regrant_engine::Engine;
+use regrant_engine::{Engine, client, id::ClientId, ports::ClientsKept, time::Time};
 use regrant_store::sqlite::Options;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -132,6 +132,7 @@ impl Running {
         }
         let engine = home.engine_observed(&config, &issuer, telemetry.observer()).await?;
         home.claim(&issuer, change_issuer).await?;
+        keep_clients(&engine, &config).await?;
         let keeper = home.keeper()?;
         // Before the first token: what became due while nobody served, and longer lifetimes than before.
         keeper.signing.tend(&engine).await.map_err(HomeError::from)?;
@@ -184,6 +185,28 @@ impl Running {
     }
 }
 
+/// Makes the configuration's clients the store's, and notes how long tokens of every client live: their keys stay published for
+/// so long.
+async fn keep_clients(engine: &Engine, config: &Config) -> Result<(), StartError> {
+    let wanted = config.clients(engine.now()).map_err(|error| StartError::Config(error.to_string()))?;
+    match client::keep(engine, wanted).await.map_err(HomeError::from)? {
+        ClientsKept::Kept { added: 0, changed: 0, removed: 0 } => {}
+        ClientsKept::Kept { added, changed, removed } => {
+            tracing::info!(added, changed, removed, "the clients of the configuration were put into the store");
+        }
+        ClientsKept::Taken(ClientId(id)) => {
+            return Err(StartError::Config(format!(
+                "clients.{id}: there is a client of this id that was added by the command line; remove it first (\"regrant \
+                 client remove {id}\" ends what was granted to it), or choose another id"
+            )));
+        }
+    }
+    for known in engine.store.clients().await.map_err(HomeError::from)? {
+        engine.clients.note(&known);
+    }
+    Ok(())
+}
+
 /// A connection is a descriptor, and what a process is given to begin with (1,024, mostly) is for programs with fewer of them.
 /// As many as the system allows us, and a word if that is too few.
 fn raise_descriptors(connections: u32) {
@@ -228,6 +251,8 @@ pub(crate) fn preflight(config: &Config) -> Result<Checked, StartError> {
         )));
     }
     Watch::check(config).map_err(StartError::Config)?;
+    // What is there is read again when it is needed: the time of this reading goes nowhere.
+    config.clients(Time::default()).map_err(|error| StartError::Config(error.to_string()))?;
     Ok(Checked { issuer, tls })
 }
 

@@ -67,7 +67,11 @@ impl Timeline {
     pub(crate) fn of(explanation: &Explanation) -> Self {
         let session = explanation.session.as_ref().map(|session| session.id);
         let session = session.or_else(|| explanation.timeline.iter().rev().find_map(|event| event.session));
-        let events: Vec<&Event> = explanation.timeline.iter().filter(|event| event.session == session).collect();
+        // An application's tokens of the same session are a line of their own.
+        let own = explanation.session.as_ref().map(|session| session.grant);
+        let is_its_own = |event: &&Event| own.is_none() || event.grant.is_none() || event.grant == own;
+        let of_session = explanation.timeline.iter().filter(|event| event.session == session);
+        let events: Vec<&Event> = of_session.filter(is_its_own).collect();
         let mut reader = Reader::new(&events);
         for event in &events {
             reader.read(event);
@@ -267,7 +271,16 @@ impl Reader {
                 lane = Lane::Main;
                 (Shape::End { reason: event.reason }, ended_because(event.reason))
             }
-            EventKind::UserCreated
+            EventKind::GrantIssued
+            | EventKind::CodeReused
+            | EventKind::ConsentGiven
+            | EventKind::ConsentWithdrawn
+            | EventKind::Reauthenticated
+            | EventKind::ClientAdded
+            | EventKind::ClientChanged
+            | EventKind::ClientSecretRotated
+            | EventKind::ClientRemoved
+            | EventKind::UserCreated
             | EventKind::UserDisabled
             | EventKind::UserEnabled
             | EventKind::UserDeleted

@@ -93,7 +93,12 @@ fn facts(roles: &[&str]) -> Facts {
 }
 
 fn token(mint: &Mint, grant: &Grant) -> String {
-    mint.access_token(grant, &facts(&["admin"]), NOW, &Always(7)).unwrap().0
+    made(mint, grant, &facts(&["admin"]), 7).0
+}
+
+fn made(mint: &Mint, grant: &Grant, facts: &Facts, byte: u8) -> AccessToken {
+    let scope = scope_now(&grant.scope, &facts.roles);
+    mint.access_token(grant, facts, &scope, LIFETIME, NOW, &Always(byte)).unwrap()
 }
 
 fn part(token: &str, index: usize) -> Value {
@@ -134,7 +139,7 @@ fn an_access_token_has_the_claims_of_rfc_9068() {
 fn what_there_is_nothing_to_say_of_is_left_out() {
     let offline = Grant { session: None, scope: String::new(), ..grant() };
     let nothing = Facts { amr: vec![], ..facts(&[]) };
-    let token = mint().access_token(&offline, &nothing, NOW, &Always(7)).unwrap().0;
+    let token = made(&mint(), &offline, &nothing, 7).0;
     let claims = part(&token, 1);
     for absent in ["sid", "amr", "roles"] {
         assert_eq!(claims.get(absent), None, "{absent}");
@@ -146,7 +151,7 @@ fn mapped_claims_stand_behind_our_own_and_the_token_is_still_ours() {
     let mapping = [("name".to_owned(), "name".to_owned()), ("mail".to_owned(), "@email".to_owned())].into();
     let mint = mint().telling(ClaimMapping::new(&mapping).unwrap());
     let facts = Facts { attributes: Some(r#"{"name":{"given":"Ada"},"sub":"x"}"#.into()), ..facts(&[]) };
-    let token = mint.access_token(&grant(), &facts, NOW, &Always(7)).unwrap().0;
+    let token = made(&mint, &grant(), &facts, 7).0;
     let claims = part(&token, 1);
     assert_eq!((&claims["name"], &claims["mail"]), (&json!({"given": "Ada"}), &json!("ada@example.org")));
     assert_eq!(claims["sub"], USER.to_string());
@@ -158,7 +163,7 @@ fn mapped_claims_stand_behind_our_own_and_the_token_is_still_ours() {
 fn two_tokens_have_two_names() {
     let mint = mint();
     let [one, two] = [1, 2].map(|byte| {
-        let token = mint.access_token(&grant(), &facts(&[]), NOW, &Always(byte)).unwrap();
+        let token = made(&mint, &grant(), &facts(&[]), byte);
         part(&token.0, 1)["jti"].clone()
     });
     assert_ne!(one, two);
@@ -176,7 +181,7 @@ fn the_admin_scope_is_gone_with_the_role() {
     ];
     for (granted, roles, expected) in cases {
         let grant = Grant { scope: granted.to_owned(), ..grant() };
-        let token = mint().access_token(&grant, &facts(roles), NOW, &Always(7)).unwrap();
+        let token = made(&mint(), &grant, &facts(roles), 7);
         assert_eq!(part(&token.0, 1)["scope"], expected, "{granted} with {roles:?}");
     }
 }
@@ -184,7 +189,12 @@ fn the_admin_scope_is_gone_with_the_role() {
 #[test]
 fn our_own_token_is_believed() {
     let mint = mint();
-    let bearer = Bearer { user: USER, session: Some(SESSION), scope: "openid regrant:admin".to_owned() };
+    let bearer = Bearer {
+        user: USER,
+        session: Some(SESSION),
+        scope: "openid regrant:admin".to_owned(),
+        client: ClientId::session_api(),
+    };
     assert_eq!(mint.check(&token(&mint, &grant()), NOW), Some(bearer));
     let offline = Grant { session: None, ..grant() };
     assert_eq!(mint.check(&token(&mint, &offline), NOW).unwrap().session, None);
@@ -328,7 +338,7 @@ fn an_active_key_of_another_algorithm_signs_no_session_token() {
 #[test]
 fn debug_output_holds_no_token_and_no_key() {
     let mint = mint();
-    let token = mint.access_token(&grant(), &facts(&[]), NOW, &Always(7)).unwrap();
+    let token = made(&mint, &grant(), &facts(&[]), 7);
     assert_eq!(format!("{token:?}"), "AccessToken(secret)");
     assert!(format!("{mint:?}").starts_with("Mint(https://id.example, key "));
 }

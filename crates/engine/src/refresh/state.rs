@@ -119,6 +119,8 @@ named! {
         Cookie = "cookie",
         /// A browser's: the cookie goes with the browser.
         TransientCookie = "transient_cookie",
+        /// An application's in a browser, or on a server that browsers talk to: the token travels in the body, to the application.
+        Browser = "browser",
         /// A native application's: the token travels in the body.
         Native = "native",
         /// Outlives the session (`offline_access`).

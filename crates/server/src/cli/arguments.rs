@@ -2,10 +2,17 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::Parser;
+use clap::{Parser, builder::PossibleValuesParser};
+use regrant_engine::{
+    client::{AuthMethod, ClientType, GrantType, Requirement},
+    time::Seconds,
+};
 
 use super::jwt::JwtCommand;
-use crate::control::KeyKind;
+use crate::{
+    config::{self, ApplicationKind},
+    control::KeyKind,
+};
 
 /// Signs people in, gives their apps tokens that renew themselves, and finds thieves out.
 #[derive(Parser)]
@@ -31,7 +38,7 @@ pub(super) struct Arguments {
 }
 
 /// Commands whose names are fixed and whose work is a later wave's.
-pub(super) const LATER: [&str; 5] = ["client", "token", "risk", "migrate", "move"];
+pub(super) const LATER: [&str; 4] = ["token", "risk", "migrate", "move"];
 
 #[derive(clap::Subcommand)]
 pub(super) enum Subcommand {
@@ -67,6 +74,11 @@ pub(super) enum Subcommand {
     Session {
         #[command(subcommand)]
         command: SessionCommand,
+    },
+    /// Applications that may ask for tokens
+    Client {
+        #[command(subcommand)]
+        command: ClientCommand,
     },
     /// The keys that sign tokens, and those that make refresh tokens
     Key {
@@ -237,6 +249,108 @@ pub(super) enum SessionCommand {
         #[arg(long, value_name = "EMAIL", conflicts_with = "id")]
         user: Option<String>,
     },
+}
+
+#[derive(clap::Subcommand)]
+pub(super) enum ClientCommand {
+    /// Add a client. Its secret, if it needs one, is shown this once
+    Add(Box<ClientAddArgs>),
+    /// Show all clients
+    List,
+    /// Show one client
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Give a client a new secret, shown this once. The one before works a while longer
+    RotateSecret {
+        /// Its id
+        id: String,
+        /// How long the secret before works, as in "24h"; 0 ends it now
+        #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration)]
+        keep: Seconds,
+    },
+    /// Remove a client, and end everything that was granted to it
+    Remove {
+        /// Its id
+        id: String,
+    },
+    /// Take back what a user granted to a client: it ends, and they are asked again
+    Revoke {
+        /// The client's id
+        id: String,
+        /// The user's id, e-mail address or username
+        #[arg(long, value_name = "EMAIL")]
+        user: String,
+    },
+}
+
+#[derive(clap::Args)]
+pub(super) struct ClientAddArgs {
+    /// Its name in requests and tokens: letters, digits and - . _ ~ : /
+    #[arg(long)]
+    pub(super) id: String,
+    /// public: can keep no secret; confidential: runs on a server; service: acts for itself, without people
+    #[arg(long = "type", value_name = "TYPE", value_parser = PossibleValuesParser::new(ClientType::NAMES))]
+    pub(super) client_type: String,
+    /// Where it runs
+    #[arg(long, default_value = "browser")]
+    pub(super) kind: ApplicationKind,
+    /// What people are shown
+    #[arg(long, value_name = "N")]
+    pub(super) name: Option<String>,
+    /// Where people may be sent back to; may be said again
+    #[arg(long = "redirect-uri", value_name = "URI")]
+    pub(super) redirect_uris: Vec<String>,
+    /// Where people may be sent back to after they signed out; may be said again
+    #[arg(long = "post-logout-redirect-uri", value_name = "URI")]
+    pub(super) post_logout_redirect_uris: Vec<String>,
+    /// Where it hears that a session ended (nothing is sent yet)
+    #[arg(long, value_name = "URI")]
+    pub(super) backchannel_logout_uri: Option<String>,
+    /// How it may get tokens; may be said again [default: by its type]
+    #[arg(long = "grant", value_name = "NAME", value_parser = PossibleValuesParser::new(GrantType::NAMES))]
+    pub(super) grants: Vec<String>,
+    /// What it may ask for; may be said again [default: openid profile email; a service's: none]
+    #[arg(long = "scope", value_name = "S")]
+    pub(super) scopes: Vec<String>,
+    /// How it says who it is [default: by its type]
+    #[arg(long, value_name = "M", value_parser = PossibleValuesParser::new(AuthMethod::NAMES))]
+    pub(super) auth_method: Option<String>,
+    /// Its public keys: a file, or where they are
+    #[arg(long, value_name = "FILE|URL")]
+    pub(super) jwks: Option<String>,
+    /// Whether a request without PKCE is refused; always required of public clients
+    #[arg(long, value_parser = PossibleValuesParser::new(Requirement::NAMES))]
+    pub(super) pkce: Option<String>,
+    /// Whether its tokens are bound to a key (required is not built yet)
+    #[arg(long, value_parser = PossibleValuesParser::new(Requirement::NAMES))]
+    pub(super) dpop: Option<String>,
+    /// It belongs to whoever runs this server: nobody is asked for consent
+    #[arg(long)]
+    pub(super) first_party: bool,
+    /// Its logo, for the pages
+    #[arg(long, value_name = "URI")]
+    pub(super) logo_uri: Option<String>,
+    /// Its privacy policy
+    #[arg(long, value_name = "URI")]
+    pub(super) policy_uri: Option<String>,
+    /// Its terms of service
+    #[arg(long, value_name = "URI")]
+    pub(super) tos_uri: Option<String>,
+    /// How long its access tokens live, as in "10m"; at most a day
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(super) access_lifetime: Option<Seconds>,
+    /// Its grants end when they are not used for so long
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(super) idle: Option<Seconds>,
+    /// They end whatever happens after so long
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(super) absolute: Option<Seconds>,
+}
+
+fn duration(text: &str) -> Result<Seconds, String> {
+    config::duration(text)
 }
 
 #[derive(clap::Subcommand, Clone)]

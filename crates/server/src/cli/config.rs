@@ -26,7 +26,7 @@ pub(super) fn check(loaded: &Loaded, directory: &Path) -> Result<Reply, Failure>
     let (mut rows, mut settings) = (Vec::new(), Vec::new());
     for section in loaded.config.sections() {
         for setting in section.settings {
-            let source = loaded.source(section.name, setting.key);
+            let source = loaded.source(&section.name, setting.key);
             let shown = match (&setting.value, setting.in_words) {
                 (Value::Null, words) => words.unwrap_or_default().replace('`', ""),
                 (value, _) => value.to_string(),

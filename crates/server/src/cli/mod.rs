@@ -16,7 +16,8 @@ use std::{
 };
 
 use arguments::{
-    Arguments, ConfigCommand, ExplainArgs, KeyCommand, RoleCommand, SessionCommand, Subcommand, UserCommand,
+    Arguments, ClientAddArgs, ClientCommand, ConfigCommand, ExplainArgs, KeyCommand, RoleCommand, SessionCommand,
+    Subcommand, UserCommand,
 };
 use clap::{CommandFactory, Parser};
 use serde_json::{Map, Value};
@@ -31,7 +32,11 @@ use crate::{
     system::SystemClock,
     telemetry,
 };
-use regrant_engine::ports::Clock;
+use regrant_engine::{
+    client::{Draft, Requirement},
+    ports::Clock,
+    reason::UnknownName,
+};
 
 const NO: u8 = 1;
 const USAGE: u8 = 2;
@@ -151,6 +156,7 @@ fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         Some(Subcommand::Role { ref command }) => control(&arguments, role(command)),
         Some(Subcommand::Session { ref command }) => control(&arguments, session(command)?),
+        Some(Subcommand::Client { ref command }) => control(&arguments, client(command)?),
         Some(Subcommand::Key { ref command }) => control(&arguments, key(command)?),
         Some(Subcommand::Completions { shell }) => {
             // Made whole before it is written: a closed pipe is no panic.
@@ -350,6 +356,57 @@ fn session(command: &SessionCommand) -> Result<Command, Failure> {
                 "say which one: \"regrant session revoke ID\", or --user EMAIL for all of a user",
             ));
         }
+    })
+}
+
+fn client(command: &ClientCommand) -> Result<Command, Failure> {
+    Ok(match command {
+        ClientCommand::Add(arguments) => Command::ClientAdd { draft: Box::new(draft(arguments)?) },
+        ClientCommand::List => Command::ClientList,
+        ClientCommand::Show { id } => Command::ClientShow { id: id.clone() },
+        ClientCommand::RotateSecret { id, keep } => Command::ClientRotateSecret { id: id.clone(), keep: *keep },
+        ClientCommand::Remove { id } => Command::ClientRemove { id: id.clone() },
+        ClientCommand::Revoke { id, user } => Command::ClientRevoke { id: id.clone(), user: user.clone() },
+    })
+}
+
+fn draft(arguments: &ClientAddArgs) -> Result<Draft, Failure> {
+    // The parser has let through what there is.
+    fn known<T: std::str::FromStr<Err = UnknownName>>(name: &str) -> Result<T, Failure> {
+        name.parse().map_err(|_| Failure::usage(format!("\"{name}\" is not known")))
+    }
+    let optional = |name: &Option<String>| name.as_deref().map(known::<Requirement>).transpose();
+    let (jwks, jwks_uri) = match &arguments.jwks {
+        Some(url) if url.contains("://") => (None, Some(url.clone())),
+        Some(file) => {
+            let text = read_file(Path::new(file))?;
+            let set = serde_json::from_str(&text.0).map_err(|_| Failure::usage(format!("{file} is not JSON")))?;
+            (Some(set), None)
+        }
+        None => (None, None),
+    };
+    Ok(Draft {
+        application_type: Some(arguments.kind.application_type()),
+        name: arguments.name.clone(),
+        redirect_uris: arguments.redirect_uris.clone(),
+        post_logout_redirect_uris: arguments.post_logout_redirect_uris.clone(),
+        backchannel_logout_uri: arguments.backchannel_logout_uri.clone(),
+        grants: arguments.grants.iter().map(|name| known(name)).collect::<Result<_, _>>()?,
+        // As in a request: several in one argument are several.
+        scopes: arguments.scopes.iter().flat_map(|scopes| scopes.split(' ')).map(str::to_owned).collect(),
+        auth_method: arguments.auth_method.as_deref().map(known).transpose()?,
+        jwks,
+        jwks_uri,
+        pkce: optional(&arguments.pkce)?,
+        dpop: optional(&arguments.dpop)?,
+        first_party: arguments.first_party,
+        logo_uri: arguments.logo_uri.clone(),
+        policy_uri: arguments.policy_uri.clone(),
+        tos_uri: arguments.tos_uri.clone(),
+        access_lifetime: arguments.access_lifetime,
+        idle: arguments.idle,
+        absolute: arguments.absolute,
+        ..Draft::new(&arguments.id, known(&arguments.client_type)?)
     })
 }
 

@@ -6,7 +6,7 @@ use regrant_engine::time::Seconds;
 ///
 /// # Errors
 /// A sentence that says what is wrong.
-pub(super) fn parse(text: &str) -> Result<Seconds, String> {
+pub(crate) fn parse(text: &str) -> Result<Seconds, String> {
     let wrong = || format!("\"{text}\" is not a length of time; write it like \"15m\", \"7 days\" or 900 (seconds)");
     let mut rest = text.trim();
     let mut total: u64 = 0;

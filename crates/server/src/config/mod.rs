@@ -6,6 +6,7 @@
 //! 3. The whole is parsed into one struct per section. Unknown keys are refused, so that a typing error is not a default.
 
 mod address_range;
+mod client;
 mod doubt;
 mod duration;
 mod reference;
@@ -28,7 +29,9 @@ use regrant_engine::{
 };
 
 pub(crate) use address_range::AddressRange;
+pub(crate) use client::{ApplicationKind, ClientTable};
 pub(crate) use doubt::Doubt;
+pub(crate) use duration::parse as duration;
 pub(crate) use reference::reference;
 pub(crate) use section::{Config, LogFormat, SameSite};
 pub(crate) use setting::{Section, Setting};
@@ -82,7 +85,9 @@ impl fmt::Display for Source {
 impl Loaded {
     /// Who set `section.key`.
     pub(crate) fn source(&self, section: &str, key: &str) -> &Source {
-        self.sources.get(&format!("{section}.{key}")).unwrap_or(&Source::Default)
+        let exactly = self.sources.get(&format!("{section}.{key}"));
+        // A variable says a client's table as a whole.
+        exactly.or_else(|| self.sources.get(section)).unwrap_or(&Source::Default)
     }
 }
 
@@ -101,13 +106,13 @@ pub(crate) fn load(
     })?;
     let mut sources = BTreeMap::new();
     if let Some(path) = &file {
-        let sections = table.iter().filter_map(|(section, value)| Some((section, value.as_table()?)));
-        let keys = sections.flat_map(|(section, keys)| keys.keys().map(move |key| format!("{section}.{key}")));
-        sources.extend(keys.map(|key| (key, Source::File(path.clone()))));
+        sources.extend(keys_of(&table).into_iter().map(|key| (key, Source::File(path.clone()))));
     }
     let variables: Vec<Variable> = environment.filter_map(Variable::of).collect();
     for variable in &variables {
         variable.lay_over(&mut table)?;
+        let replaced = format!("{}.{}.", variable.section, variable.key);
+        sources.retain(|key, _| !key.starts_with(&replaced));
         sources.insert(format!("{}.{}", variable.section, variable.key), Source::Environment(variable.name.clone()));
     }
     let config: Config =
@@ -121,6 +126,20 @@ pub(crate) fn load(
             None => ConfigError(why),
         }),
     }
+}
+
+/// The keys that a file says, as `section.key`; those of a client as `clients.id.key`.
+fn keys_of(table: &toml::Table) -> Vec<String> {
+    let mut keys = Vec::new();
+    for (section, within) in table.iter().filter_map(|(name, value)| Some((name, value.as_table()?))) {
+        for (key, value) in within {
+            match value.as_table().filter(|_| section == "clients") {
+                Some(client) => keys.extend(client.keys().map(|of_client| format!("{section}.{key}.{of_client}"))),
+                None => keys.push(format!("{section}.{key}")),
+            }
+        }
+    }
+    keys
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
@@ -260,6 +279,7 @@ impl Config {
                     .to_owned(),
             ));
         }
+        self.client_drafts()?;
         if let Some(origin) = self.server.allowed_origins.iter().find(|origin| !is_origin(origin)) {
             return Err(ConfigError(format!(
                 "server.allowed_origins: \"{origin}\" is not an origin; write it like \"https://app.example.com\""

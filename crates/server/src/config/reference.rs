@@ -5,7 +5,7 @@ use super::{Config, Setting};
 /// `docs/reference/configuration.md`, whole.
 pub(crate) fn reference() -> String {
     let mut page = HEAD.to_owned();
-    for section in Config::default().sections() {
+    for section in Config::described() {
         page += &format!(
             "\n## `[{}]`\n\n{}\n\n| Key | Type | Default | |\n|---|---|---|---|\n",
             section.name, section.about

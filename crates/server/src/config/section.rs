@@ -51,7 +51,7 @@ sections! {
         native_idle: Duration = Duration(Lifetimes::default().native.idle);
         /// It ends whatever happens after so long.
         native_absolute: Duration = Duration(Seconds::days(365));
-        /// A grant that outlives its session (`offline_access`; none are made yet), when it is not used for so long.
+        /// A grant that outlives its session (`offline_access`), when it is not used for so long.
         offline_idle: Duration = Duration(Lifetimes::default().offline.idle);
         /// It ends whatever happens after so long.
         offline_absolute: Option<Duration> = None => "never";

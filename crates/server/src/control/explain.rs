@@ -97,7 +97,16 @@ fn bead(event: &Event) -> String {
         ),
         EventKind::GrantEnded => ("✖", "ended by its use".to_owned()),
         EventKind::SessionEnded => ("■", "session ended".to_owned()),
-        EventKind::UserCreated
+        EventKind::GrantIssued => ("◦", format!("tokens for {}", client(event))),
+        EventKind::CodeReused => ("✖", format!("a code of {} came twice: what it gave ended", client(event))),
+        EventKind::ConsentGiven => ("·", format!("consent for {}", client(event))),
+        EventKind::ConsentWithdrawn => ("·", format!("consent for {} taken back", client(event))),
+        EventKind::Reauthenticated => ("·", "proved who they are once more".to_owned()),
+        EventKind::ClientAdded
+        | EventKind::ClientChanged
+        | EventKind::ClientSecretRotated
+        | EventKind::ClientRemoved
+        | EventKind::UserCreated
         | EventKind::UserDisabled
         | EventKind::UserEnabled
         | EventKind::UserDeleted
@@ -119,6 +128,10 @@ fn bead(event: &Event) -> String {
         .map(|origin| format!("  ({}, {})", printable(&origin.user_agent), printable(&origin.network)))
         .unwrap_or_default();
     format!("{}  {mark} {words}{reason}{origin}", event.at)
+}
+
+fn client(event: &Event) -> String {
+    event.client.as_ref().map(|client| printable(&client.0)).unwrap_or_default()
 }
 
 fn number(event: &Event, name: &str) -> String {

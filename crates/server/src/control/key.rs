@@ -201,7 +201,7 @@ pub(super) async fn retire_refresh(
             "{} grants whose newest token it made ended (key_compromised): those people sign in again. Access tokens that are \
              out live at most {} more.",
             gone.ended,
-            length(engine.settings.longest_token())
+            length(engine.longest_token())
         ));
     }
     let document = json!({

@@ -3,6 +3,7 @@
 //! One [`Command`] in, one [`Reply`] out: a JSON document for machines and the same for people. The command line
 //! (`cli/`) makes commands of arguments; this module carries them out.
 
+mod client;
 mod explain;
 mod key;
 mod session;
@@ -12,7 +13,7 @@ mod user;
 
 use std::{fmt, sync::Arc};
 
-use regrant_engine::{Engine, ports::Broken};
+use regrant_engine::{Engine, client::Draft, ports::Broken, time::Seconds};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -41,6 +42,12 @@ pub(crate) enum Command {
     SessionShow { id: String },
     SessionRevoke { id: String },
     SessionRevokeAll { user: String },
+    ClientAdd { draft: Box<Draft> },
+    ClientList,
+    ClientShow { id: String },
+    ClientRotateSecret { id: String, keep: Seconds },
+    ClientRemove { id: String },
+    ClientRevoke { id: String, user: String },
     Explain { text: Secret },
     KeyList { kind: Option<KeyKind> },
     KeyRotate { kind: KeyKind, now: bool },
@@ -102,7 +109,7 @@ impl Reply {
 impl Command {
     /// Whether it may make a store that is not there.
     pub(crate) fn may_create(&self) -> bool {
-        matches!(self, Self::UserAdd { .. } | Self::UserImport { .. } | Self::RoleAdd { .. })
+        matches!(self, Self::UserAdd { .. } | Self::UserImport { .. } | Self::RoleAdd { .. } | Self::ClientAdd { .. })
     }
 }
 
@@ -129,6 +136,12 @@ pub(crate) async fn execute(engine: &Arc<Engine>, keeper: &Keeper, command: Comm
         Command::SessionShow { id } => session::show(engine, &id).await,
         Command::SessionRevoke { id } => session::revoke(engine, &id).await,
         Command::SessionRevokeAll { user } => session::revoke_all(engine, &user).await,
+        Command::ClientAdd { draft } => client::add(engine, *draft).await,
+        Command::ClientList => client::list(engine).await,
+        Command::ClientShow { id } => client::show(engine, id).await,
+        Command::ClientRotateSecret { id, keep } => client::rotate_secret(engine, id, keep).await,
+        Command::ClientRemove { id } => client::remove(engine, id).await,
+        Command::ClientRevoke { id, user } => client::revoke(engine, id, &user).await,
         Command::Explain { text } => explain::explain(engine, &text.0).await,
         Command::KeyList { kind } => key::list(engine, kind).await,
         Command::KeyRotate { kind: KeyKind::Signing, now } => key::rotate_signing(engine, keeper, now).await,

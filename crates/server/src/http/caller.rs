@@ -8,7 +8,7 @@ use axum::{
 };
 use regrant_engine::{
     context::Context,
-    id::{SessionId, UserId},
+    id::{ClientId, SessionId, UserId},
     refresh::{Intent, Refreshed, Tokens, Use, refresh},
     session::{SessionRecord, alive},
     token::{Endpoint, Presented, Stopped},
@@ -18,9 +18,20 @@ pub(super) use super::forwarded::Peer;
 use super::{App, Shared, protocol_error::ApiError};
 use regrant_engine::reason::WireReason;
 
-/// The other end, past the proxies that are trusted. (A server client that authenticates may forward its browser's address from
-/// anywhere; that comes with OAuth clients. Until then a rendering server is trusted by its address.)
+/// The other end, past the proxies that are trusted; or the browser that an authenticated client speaks for.
 impl FromRequestParts<Shared> for Peer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
+        let Connection(peer) = Connection::from_request_parts(parts, app).await?;
+        app.speaks_for(peer, &parts.headers).await
+    }
+}
+
+/// The other end, past the proxies that are trusted, whomever it speaks for: an OAuth endpoint authenticates its clients itself.
+pub(super) struct Connection(pub(super) Peer);
+
+impl FromRequestParts<Shared> for Connection {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
@@ -28,14 +39,14 @@ impl FromRequestParts<Shared> for Peer {
             .extensions
             .get::<ConnectInfo<SocketAddr>>()
             .ok_or_else(|| ApiError::InvalidRequest("The connection has no address.".to_owned()))?;
-        Ok(app.proxies.past(address.ip(), &parts.headers))
+        Ok(Self(app.proxies.past(address.ip(), &parts.headers)))
     }
 }
 
 impl App {
-    pub(super) fn context(&self, peer: Peer, headers: &HeaderMap) -> Context {
-        let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        self.contexts.of(&self.engine.digests, peer.address, user_agent)
+    pub(super) fn context(&self, peer: &Peer, headers: &HeaderMap) -> Context {
+        let own = || headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        self.contexts.of(&self.engine.digests, peer.address, peer.user_agent.as_deref().unwrap_or_else(own))
     }
 
     /// The refresh token in the cookie, if there is one. A call that brings it must come from our own origin.
@@ -75,7 +86,7 @@ pub(super) struct Caller {
 
 /// Finds out who calls: by Bearer with an access token meant for this issuer, or by the cookie, which is read like any use of
 /// a refresh token and not rotated.
-pub(super) async fn authenticate(app: &Shared, peer: Peer, headers: &HeaderMap) -> Result<Caller, ApiError> {
+pub(super) async fn authenticate(app: &Shared, peer: &Peer, headers: &HeaderMap) -> Result<Caller, ApiError> {
     if let Some(token) = bearer(headers) {
         let (user, session) = check_bearer(app, token)?;
         let session = alive(&app.engine, user, session).await?.ok_or(ApiError::AccessToken)?;
@@ -88,7 +99,7 @@ pub(super) async fn authenticate(app: &Shared, peer: Peer, headers: &HeaderMap) 
 }
 
 /// Reads the cookie's refresh token.
-async fn peek(app: &Shared, peer: Peer, headers: &HeaderMap) -> Result<Box<Tokens>, ApiError> {
+async fn peek(app: &Shared, peer: &Peer, headers: &HeaderMap) -> Result<Box<Tokens>, ApiError> {
     let token = app.cookie_token(headers)?.ok_or(ApiError::NotSignedIn)?;
     let used = Use::of_session(app.open(token)?, app.context(peer, headers), Intent::Peek);
     match refresh(&app.engine, used).await? {
@@ -100,6 +111,10 @@ async fn peek(app: &Shared, peer: Peer, headers: &HeaderMap) -> Result<Box<Token
 /// An access token of a session, meant for this issuer.
 pub(super) fn check_bearer(app: &App, token: &str) -> Result<(UserId, SessionId), ApiError> {
     let bearer = app.engine.mint.check(token, app.engine.now()).ok_or(ApiError::AccessToken)?;
+    // An application's token is for what was granted to the application, and not for the user's sessions.
+    if bearer.client != ClientId::session_api() {
+        return Err(ApiError::AccessToken);
+    }
     Ok((bearer.user, bearer.session.ok_or(ApiError::AccessToken)?))
 }
 

@@ -37,21 +37,12 @@ impl CookieRules {
     /// The refresh token in the request's cookie. Of several cookies of the name, the first: browsers send the most specific
     /// one first, and the prefix leaves room for one only.
     pub(super) fn find<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
-        headers
-            .get_all(header::COOKIE)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|line| line.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(name, _)| *name == self.name)
-            .map(|(_, value)| value)
-            // An empty one is what a sign-out leaves in browsers that are slow to forget.
-            .filter(|value| !value.is_empty())
+        find_cookie(headers, self.name)
     }
 
     /// Refuses a cookie that would travel in the clear: http is for loopback hosts. The name that counts is the browser's own;
     /// behind a proxy that is the name that the proxy was called by.
-    pub(super) fn check_host(&self, peer: Peer, headers: &HeaderMap) -> Result<(), ApiError> {
+    pub(super) fn check_host(&self, peer: &Peer, headers: &HeaderMap) -> Result<(), ApiError> {
         let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let loopback = is_loopback(host) && peer.outside.loopback_host != Some(false);
         let in_the_clear = !self.secure || peer.outside.https == Some(false);
@@ -64,7 +55,7 @@ impl CookieRules {
         let max_age = match tokens.kind {
             GrantKind::Cookie => format!("; Max-Age={}", tokens.keep.0),
             GrantKind::TransientCookie => String::new(),
-            GrantKind::Native | GrantKind::Offline => return None,
+            GrantKind::Browser | GrantKind::Native | GrantKind::Offline => return None,
         };
         let mut value = HeaderValue::from_str(&self.line(token.expose(), &max_age)).ok()?;
         value.set_sensitive(true);
@@ -80,6 +71,20 @@ impl CookieRules {
         let secure = if self.secure { "; Secure" } else { "" };
         format!("{}={value}; Path=/; HttpOnly{secure}; SameSite={}{max_age}", self.name, self.same_site)
     }
+}
+
+/// The value of a cookie.
+pub(super) fn find_cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(known, _)| *known == name)
+        .map(|(_, value)| value)
+        // An empty one is what a sign-out leaves in browsers that are slow to forget.
+        .filter(|value| !value.is_empty())
 }
 
 /// Whether `host` (with or without a port) names this machine, whatever the resolver says.

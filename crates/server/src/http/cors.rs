@@ -26,6 +26,9 @@ pub(super) async fn tell<A: Future<Output = Response> + Send>(
     request: Request<Body>,
     inner: impl FnOnce(Request<Body>) -> A + Send,
 ) -> Response {
+    if is_for_clients(request.uri().path()) {
+        return open(request, inner).await;
+    }
     if !app.origins.lists_any() || !is_for_pages(request.uri().path()) {
         return inner(request).await;
     }
@@ -44,6 +47,30 @@ pub(super) async fn tell<A: Future<Output = Response> + Send>(
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     if is_answered_here {
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
+    }
+    response
+}
+
+/// Whether any page may call: applications that live in a browser are clients, and no cookie has a part in these. Never the
+/// authorization endpoint (RFC 9700 §2.6).
+fn is_for_clients(path: &str) -> bool {
+    ["/oauth2/token", "/oauth2/userinfo", "/oauth2/revoke"].contains(&path)
+}
+
+async fn open<A: Future<Output = Response> + Send>(
+    request: Request<Body>,
+    inner: impl FnOnce(Request<Body>) -> A + Send,
+) -> Response {
+    let is_preflight =
+        request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = if is_preflight { StatusCode::NO_CONTENT.into_response() } else { inner(request).await };
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after, www-authenticate"));
+    if is_preflight {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
     }

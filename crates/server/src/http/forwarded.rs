@@ -32,12 +32,14 @@ pub(super) struct Proxies {
 }
 
 /// The other end: of the connection, or of the proxies that are trusted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Peer {
     /// The client's address.
     pub(super) address: IpAddr,
     /// What trusted proxies say of the outermost connection.
     pub(super) outside: Outside,
+    /// The browser's user agent, as an authenticated client says it (`on_behalf.rs`); otherwise the request's own counts.
+    pub(super) user_agent: Option<String>,
 }
 
 /// The outermost connection, `None` where nobody speaks of it.
@@ -63,7 +65,7 @@ impl Proxies {
         let peer = peer.to_canonical();
         if !self.trusts(peer) {
             self.ignore(peer, headers);
-            return Peer { address: peer, outside: Outside::default() };
+            return Peer { address: peer, outside: Outside::default(), user_agent: None };
         }
         let forwarded = self.walk(peer, forwarded_hops(headers));
         let unofficial = self.walk(peer, x_forwarded_for_hops(headers));
@@ -84,7 +86,7 @@ impl Proxies {
         };
         let depth = unofficial.as_ref().map_or(1, |walk| walk.hops);
         let outside = forwarded.map(|walk| walk.outside).unwrap_or_default();
-        Peer { address, outside: outside.stricter(x_outside(headers, depth)) }
+        Peer { address, outside: outside.stricter(x_outside(headers, depth)), user_agent: None }
     }
 
     fn trusts(&self, address: IpAddr) -> bool {

@@ -3,22 +3,35 @@
 //! A request passes: the listener's caps (`listener.rs`), the router here, a handler that parses (`session.rs`,
 //! `verify.rs`, …), the engine, and back through the success reply or `protocol_error.rs`, the only map to wire errors.
 
+mod authorize;
 mod body;
 mod caller;
+mod client_authentication;
+mod consent;
 mod contexts;
 mod cookie;
 mod cors;
+mod discovery;
 mod forwarded;
 mod health;
+mod introspect;
 mod listener;
+mod login;
+mod logout;
 mod observe;
+mod on_behalf;
 mod openapi;
+mod parameters;
 mod password;
 mod protocol_error;
+mod revoke;
 mod same_origin;
 mod session;
 mod sessions;
+mod sign_in_cookie;
 pub(crate) mod tls;
+mod token;
+mod userinfo;
 mod verify;
 mod well_known;
 
@@ -32,12 +45,16 @@ use axum::{
     http::{HeaderValue, Method, Version, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
+    routing::{get, post},
 };
 use regrant_engine::Engine;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::{contexts::Contexts, cookie::CookieRules, forwarded::Proxies, protocol_error::ApiError, same_origin::Origins};
-use crate::config::Config;
+use self::{
+    contexts::Contexts, cookie::CookieRules, forwarded::Proxies, protocol_error::ApiError, same_origin::Origins,
+    sign_in_cookie::SignInCookie,
+};
+use crate::{config::Config, pages};
 
 pub(crate) use cookie::is_loopback;
 pub(crate) use listener::{Limits, Site, breathe, serve};
@@ -48,6 +65,7 @@ use observe::Observer;
 pub(crate) struct App {
     engine: Arc<Engine>,
     cookies: CookieRules,
+    sign_in_cookie: SignInCookie,
     origins: Origins,
     proxies: Proxies,
     contexts: Contexts,
@@ -64,6 +82,7 @@ impl App {
         Arc::new(Self {
             document: openapi::document(&routes().into_openapi(), &issuer, cookies.name()),
             cookies,
+            sign_in_cookie: SignInCookie::new(&issuer),
             origins: Origins::new(&issuer, &config.server.allowed_origins),
             proxies: Proxies::new(&config.server.trusted_proxies),
             contexts: Contexts::new(),
@@ -89,6 +108,7 @@ impl Entrance {
             guarded(&app, request, |request| next.run(request)).await
         };
         let router = Router::from(routes())
+            .merge(provider())
             .merge(more.with_state(()))
             .fallback(async || ApiError::NotFound)
             .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
@@ -127,6 +147,31 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
 }
+
+/// The OAuth endpoints and the pages. They are not in the document: their RFCs describe the ones, and `discovery.rs` says which
+/// there are; the others are for people.
+fn provider() -> Router<Shared> {
+    let discovery = get(discovery::show);
+    let style = || async {
+        ([(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, STYLE_AGE)], pages::STYLE)
+    };
+    Router::new()
+        .route("/.well-known/openid-configuration", discovery.clone())
+        .route("/.well-known/oauth-authorization-server", discovery)
+        .route("/oauth2/authorize", get(authorize::show).post(authorize::post))
+        .route("/oauth2/token", post(token::token))
+        .route("/oauth2/userinfo", get(userinfo::show).post(userinfo::show))
+        .route("/oauth2/introspect", post(introspect::show))
+        .route("/oauth2/revoke", post(revoke::end))
+        .route("/oauth2/logout", get(logout::begin).post(logout::post))
+        .route("/login", get(login::show).post(login::sign_in))
+        .route("/consent", get(consent::show).post(consent::decide))
+        .route("/logout", get(logout::show).post(logout::confirm))
+        .route(pages::STYLE_PATH, get(style))
+}
+
+/// The style sheet changes with the version only.
+const STYLE_AGE: &str = "public, max-age=300";
 
 /// What every request passes, and headers that every reply carries.
 async fn guarded<A: Future<Output = Response> + Send>(

@@ -131,11 +131,16 @@ fn refusals(operation: &str) -> Vec<ApiError> {
         }
         "verify" => vec![used(), vec![ApiError::AccessToken]],
         "ready" => vec![vec![ApiError::Broken(Broken::Overloaded)]],
-        _ => Vec::new(),
+        _ => return vec![host_missing()],
     };
+    // Whoever calls for a browser may have wrong credentials.
+    let client = (operation != "ready").then_some(ApiError::InvalidClient);
     // Of every call: `protect()` in `mod.rs`.
-    let host = ApiError::InvalidRequest("The request needs one Host header.".to_owned());
-    all.into_iter().flatten().chain([host]).collect()
+    all.into_iter().flatten().chain(client).chain([host_missing()]).collect()
+}
+
+fn host_missing() -> ApiError {
+    ApiError::InvalidRequest("The request needs one Host header.".to_owned())
 }
 
 /// The operations that [`refusals`] knows; `live`, `jwks` and `openapi` have none of their own.
@@ -191,7 +196,7 @@ fn answer(status: u16, refusals: &[&ApiError]) -> Value {
             headers.insert("Retry-After".to_owned(), told);
         }
         if status == 401 {
-            let described = "`Bearer`, with `error=\"invalid_token\"` where an access token was shown (RFC 6750 §3).";
+            let described = "`Bearer`, with `error=\"invalid_token\"` where an access token was shown (RFC 6750 §3); `Basic` for a client.";
             let told = json!({"description": described, "required": true, "schema": {"type": "string"}});
             headers.insert("WWW-Authenticate".to_owned(), told);
         }

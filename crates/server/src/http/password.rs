@@ -49,7 +49,7 @@ pub(super) async fn change(
     let asked: ChangeBody = body::read(&headers, body).await?;
     // The reply carries a new refresh token, so only who holds one can ask: an access token alone is not enough.
     let presented = app.open(only_one(cookie, asked.refresh_token.as_deref().map(String::as_str))?)?;
-    let context = app.context(peer, &headers);
+    let context = app.context(&peer, &headers);
     let changed =
         password_change::change(&app.engine, presented, context, &asked.current_password, &asked.new_password);
     match changed.await? {

@@ -1,6 +1,8 @@
 //! The only map from outcomes to wire errors: RFC 9457 problem documents with a stable `code` and, where one applies, a
 //! `reason`. 401 is over, 403 needs more or comes from the wrong origin, 429 and 503 come with Retry-After and end nothing.
 
+pub(super) mod oauth;
+
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -34,6 +36,8 @@ pub(super) enum ApiError {
     Over(WireReason),
     /// Something more is needed; nothing ended.
     Refused(Refusal),
+    /// The credentials of a client that speaks for its browser are wrong.
+    InvalidClient,
     /// Identifier or password is wrong; which one is not told.
     InvalidCredentials,
     /// The current password is wrong, in a session that goes on.
@@ -150,6 +154,12 @@ impl ApiError {
                 None,
             ),
             Self::Refused(refusal) => refused(*refusal),
+            Self::InvalidClient => told(
+                StatusCode::UNAUTHORIZED,
+                "invalid_client",
+                "The client is not known by these credentials",
+                "The Regrant-Forwarded-… headers count with the id and the secret of a client (Authorization: Basic).",
+            ),
             Self::InvalidCredentials => told(
                 StatusCode::UNAUTHORIZED,
                 "invalid_credentials",
@@ -294,8 +304,11 @@ impl IntoResponse for ApiError {
         }
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110 §15.5.2, RFC 6750 §3.
-            let wrong_token = matches!(self, Self::AccessToken);
-            let challenge = if wrong_token { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+            let challenge = match self {
+                Self::AccessToken => "Bearer error=\"invalid_token\"",
+                Self::InvalidClient => "Basic realm=\"regrant\"",
+                _ => "Bearer",
+            };
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response

@@ -144,7 +144,7 @@ pub(super) async fn create(
         }
     };
     if kind != GrantKind::Native {
-        app.cookies.check_host(peer, &headers)?;
+        app.cookies.check_host(&peer, &headers)?;
     }
     check_texts(&asked)?;
     // A cookie that is no token of ours is simply replaced.
@@ -152,7 +152,7 @@ pub(super) async fn create(
         GrantKind::Cookie | GrantKind::TransientCookie => {
             app.cookies.find(&headers).and_then(|token| app.open(token).ok())
         }
-        GrantKind::Native | GrantKind::Offline => None,
+        GrantKind::Browser | GrantKind::Native | GrantKind::Offline => None,
     };
     let credentials = Credentials {
         identifier: &asked.identifier,
@@ -162,7 +162,7 @@ pub(super) async fn create(
         audience: asked.audience,
         scope: asked.scope,
         address: peer.address,
-        context: app.context(peer, &headers),
+        context: app.context(&peer, &headers),
         replaces,
     };
     match sign_in(&app.engine, credentials).await? {
@@ -214,7 +214,7 @@ pub(super) async fn refresh(
     let asked: RefreshBody = body::read(&headers, body).await?;
     let token = only_one(cookie, asked.refresh_token.as_deref().map(String::as_str))?;
     let intent = if asked.rotate { Intent::Rotate } else { Intent::Peek };
-    let used = Use::of_session(app.open(token)?, app.context(peer, &headers), intent);
+    let used = Use::of_session(app.open(token)?, app.context(&peer, &headers), intent);
     match refresh::refresh(&app.engine, used).await? {
         Refreshed::Tokens(tokens) => Ok(reply(&app, &tokens)),
         other => Err(other.into()),
@@ -232,7 +232,7 @@ pub(super) async fn refresh(
     responses((status = 200, description = "The session and its user.", body = WhoReply))
 )]
 pub(super) async fn show(State(app): State<Shared>, peer: Peer, headers: HeaderMap) -> Result<Response, ApiError> {
-    let caller = authenticate(&app, peer, &headers).await?;
+    let caller = authenticate(&app, &peer, &headers).await?;
     let user = app.engine.store.user(UserSelector::Id(caller.user)).await?.ok_or(ApiError::Over(WireReason::Ended))?;
     let document = WhoReply {
         session: View::of(caller.session, true),
@@ -269,7 +269,7 @@ pub(super) async fn end(State(app): State<Shared>, peer: Peer, headers: HeaderMa
     let token = app.cookie_token(&headers)?.ok_or(ApiError::NotSignedIn)?;
     let outcome = match app.open(token) {
         Ok(presented) => {
-            let used = Use::of_session(presented, app.context(peer, &headers), Intent::SignOut);
+            let used = Use::of_session(presented, app.context(&peer, &headers), Intent::SignOut);
             refresh::refresh(&app.engine, used).await?
         }
         // Not ours: there is nothing to end, and the browser is rid of it.
@@ -292,7 +292,7 @@ pub(super) async fn end(State(app): State<Shared>, peer: Peer, headers: HeaderMa
 /// The tokens as JSON, and the refresh token where it belongs: in the cookie, or in the body.
 pub(super) fn reply(app: &App, tokens: &Tokens) -> Response {
     let in_body = match tokens.kind {
-        GrantKind::Native | GrantKind::Offline => tokens.refresh_token.as_ref(),
+        GrantKind::Browser | GrantKind::Native | GrantKind::Offline => tokens.refresh_token.as_ref(),
         GrantKind::Cookie | GrantKind::TransientCookie => None,
     };
     let document = TokenReply {

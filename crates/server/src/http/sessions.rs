@@ -76,7 +76,7 @@ pub(super) async fn list(
     peer: Peer,
     headers: HeaderMap,
 ) -> Result<Json<Vec<View>>, ApiError> {
-    let caller = authenticate(&app, peer, &headers).await?;
+    let caller = authenticate(&app, &peer, &headers).await?;
     let current = caller.session.session.id;
     let devices = session::devices(&app.engine, caller.user).await?;
     let views = devices.into_iter().map(|record| {
@@ -109,7 +109,7 @@ pub(super) async fn end_others(
             "Say DELETE /sessions?except=current to end the others, or DELETE /sessions/{id} to end one.".to_owned(),
         ));
     }
-    let caller = authenticate(&app, peer, &headers).await?;
+    let caller = authenticate(&app, &peer, &headers).await?;
     let current = Some(caller.session.session.id);
     session::end_all(&app.engine, caller.user, current, Reason::RevokedByUser, Actor::User).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -132,7 +132,7 @@ pub(super) async fn end_one(
     headers: HeaderMap,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, ApiError> {
-    let caller = authenticate(&app, peer, &headers).await?;
+    let caller = authenticate(&app, &peer, &headers).await?;
     // What is no text at all is no id either.
     let Path(id) = id.map_err(|_| ApiError::NotFound)?;
     // Somebody else's session and one that never was are told alike.

@@ -58,7 +58,7 @@ pub(super) async fn verify(State(app): State<Shared>, peer: Peer, headers: Heade
     }
     let token = app.cookies.find(&headers).ok_or(ApiError::NotSignedIn)?;
     let intent = Intent::RotateAfter(app.engine.settings.access_token);
-    let used = Use::of_session(app.open(token)?, app.context(peer, &headers), intent);
+    let used = Use::of_session(app.open(token)?, app.context(&peer, &headers), intent);
     match refresh(&app.engine, used).await? {
         Refreshed::Tokens(tokens) => {
             let identifier = tokens.facts.identifier.as_deref();

@@ -11,6 +11,7 @@
 
 mod backup;
 mod claims;
+mod clients;
 mod completions;
 mod config;
 mod lifetimes;

@@ -10,6 +10,7 @@
 
 mod forwarded;
 mod nginx;
+mod on_behalf;
 mod rendering;
 #[allow(dead_code, unused_imports, reason = "it is shared with tests/e2e, and each uses what it needs")]
 #[path = "../e2e/support/mod.rs"]

@@ -29,8 +29,10 @@ CREATE TABLE other_grants (
     public_id BLOB NOT NULL PRIMARY KEY,
     id BLOB NOT NULL,
     user_id BLOB NOT NULL,
+    client_id TEXT NOT NULL,
     session_id BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX other_grants_by_id ON other_grants (id);
 CREATE INDEX other_grants_by_session ON other_grants (session_id) WHERE session_id IS NOT NULL;
-CREATE INDEX other_grants_by_user ON other_grants (user_id) WHERE session_id IS NULL;
+CREATE INDEX other_grants_by_user ON other_grants (user_id, client_id);
+CREATE INDEX other_grants_by_client ON other_grants (client_id);

@@ -13,6 +13,7 @@
     reason = "a test's helpers fail by panicking"
 )]
 
+mod client;
 mod key;
 pub(crate) mod password;
 mod race;
@@ -20,6 +21,7 @@ mod rotation;
 mod row;
 mod session;
 mod sign_in;
+pub(crate) mod single_sign_on;
 mod timeline;
 mod user;
 pub(crate) mod world;
@@ -121,6 +123,26 @@ macro_rules! contract {
             }
             each! { row, $place;
                 every_grant_is_read_as_it_was_written,
+            }
+            each! { client, $place;
+                a_client_is_read_as_it_was_written,
+                an_id_belongs_to_one_client,
+                two_secrets_work_at_once_and_the_older_one_for_its_window,
+                a_use_of_a_secret_is_noted_once_an_hour,
+                a_removed_client_is_gone_within_two_seconds_everywhere,
+                the_clients_of_the_configuration_are_kept_in_step,
+            }
+            each! { single_sign_on, $place;
+                a_reference_names_a_session_as_long_as_it_lives,
+                each_proof_makes_a_new_reference_and_the_same_users_session_goes_on,
+                a_use_slides_the_session_and_revives_none,
+                of_many_redemptions_at_once_one_is_the_first_and_the_others_end_it,
+                a_redeemed_code_is_recognised_after_a_crash,
+                a_code_against_an_end_gives_nothing_that_lives_on,
+                online_grants_end_with_their_session_and_offline_ones_do_not,
+                a_removed_client_ends_its_grants_and_nobody_elses,
+                a_consent_grows_and_its_end_ends_what_it_allowed,
+                what_may_be_used_once_is_used_by_one,
             }
             each! { key, $place;
                 the_first_signing_key_is_made_once,

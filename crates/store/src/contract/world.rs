@@ -12,6 +12,7 @@ use std::{
 
 use regrant_engine::{
     Engine,
+    client::Clients,
     context::Context,
     digest::Digests,
     event::{Event, EventKind},
@@ -140,6 +141,7 @@ impl World {
             mint: Mint::new(ISSUER, self.settings.access_token, &keys).unwrap(),
             digests: Digests::new(SEALING_SECRET).unwrap(),
             hasher: Hasher::new(CHEAP, 8, 1000, Arc::clone(&random)).unwrap(),
+            clients: Clients::default(),
             settings: self.settings.clone(),
             random,
             observer: Arc::new(Unobserved),

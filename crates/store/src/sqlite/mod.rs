@@ -11,6 +11,9 @@
 //! kept, and why a use writes no row of its own, is in `grants/mod.rs`.
 
 pub mod backup;
+mod client;
+mod code;
+mod consent;
 mod event;
 mod fault;
 mod file;
@@ -21,6 +24,7 @@ mod refresh;
 mod role;
 mod row;
 mod session;
+mod single_sign_on;
 mod sweep;
 mod user;
 mod worker;
@@ -28,16 +32,20 @@ mod worker;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use regrant_engine::{
+    client::{Client, SecretId},
+    code::Code,
+    consent::Consent,
     event::Event,
-    id::{EventId, GrantRef, SessionId, UserId},
+    id::{ClientId, EventId, GrantRef, SessionId, UserId},
     keyring::SealedKey,
     login::{Account, FailureCount, FailureKey},
     ports::{
-        Answer, Broken, End, Facts, GrantsEnded, Identity, Judge, KeyMarked, NewSession, Opened, PasswordChange,
-        PasswordChanged, Random, Retention, RingSwapped, RoleChanged, SessionFilter, Store, Swept, TimelineOf,
+        Answer, Broken, ClientAdded, ClientRemoved, ClientsKept, CodeJudge, End, Facts, GrantsEnded, Identity, Judge,
+        KeyMarked, Loaded, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, Random, Redemption,
+        Retention, RingSwapped, RoleChanged, SecretRotated, SessionFilter, SignInRecord, Store, Swept, TimelineOf,
         UserChanged, UserSelector, UsersAdded, Verdict, Wanted,
     },
-    refresh::Grant,
+    refresh::{Authentication, Grant},
     refresh_key::{KeyMark, RefreshKeyRecord},
     session::{Session, SessionRecord},
     time::{Seconds, Time},
@@ -279,6 +287,80 @@ impl Store for SqliteStore {
         self.write_with(move |db, random| role::set(db, random, &role, &user, has, end))
     }
 
+    fn add_client(&self, client: Client, event: Event) -> Answer<'_, ClientAdded> {
+        self.write(move |db| client::add(db, &client, &event))
+    }
+
+    fn client(&self, id: ClientId) -> Answer<'_, Option<Client>> {
+        self.read(move |db| client::find(db, &id))
+    }
+
+    fn clients(&self) -> Answer<'_, Vec<Client>> {
+        self.read(client::list)
+    }
+
+    fn rotate_client_secret(
+        &self,
+        id: ClientId,
+        hash: [u8; 32],
+        keep_until: Time,
+        event: Event,
+    ) -> Answer<'_, SecretRotated> {
+        self.write(move |db| client::rotate_secret(db, &id, &hash, keep_until, &event))
+    }
+
+    fn note_client_secret(&self, id: ClientId, secret: SecretId, at: Time) -> Answer<'_, ()> {
+        self.write(move |db| client::note_secret(db, &id, secret, at))
+    }
+
+    fn remove_client(&self, id: ClientId, end: End, event: Event) -> Answer<'_, ClientRemoved> {
+        self.write(move |db| client::remove(db, &id, end, &event))
+    }
+
+    fn keep_clients(&self, wanted: Vec<Client>, end: End) -> Answer<'_, ClientsKept> {
+        self.write_with(move |db, random| client::keep(db, random, &wanted, end))
+    }
+
+    fn add_sign_in(&self, new: NewSignIn) -> Answer<'_, bool> {
+        self.write(move |db| single_sign_on::add(db, &new))
+    }
+
+    fn sign_in(&self, hash: [u8; 32]) -> Answer<'_, Option<SignInRecord>> {
+        self.write(move |db| single_sign_on::find(db, &hash))
+    }
+
+    fn add_code(&self, code: Code) -> Answer<'_, ()> {
+        self.write(move |db| code::add(db, &code))
+    }
+
+    fn redeem_code(&self, hash: [u8; 32], judge: CodeJudge) -> Answer<'_, Redemption> {
+        self.write_with(move |db, random| code::redeem(db, random, &hash, &judge))
+    }
+
+    fn authentication(&self, grant: GrantId) -> Answer<'_, Option<Authentication>> {
+        self.read(move |db| code::authentication(db, &grant))
+    }
+
+    fn grant(&self, of: GrantRef) -> Answer<'_, Option<Loaded>> {
+        self.write(move |db| code::grant(db, of))
+    }
+
+    fn use_once(&self, hash: [u8; 32], until: Time) -> Answer<'_, bool> {
+        self.write(move |db| code::use_once(db, &hash, until))
+    }
+
+    fn consent(&self, user: UserId, client: ClientId) -> Answer<'_, Option<Consent>> {
+        self.read(move |db| consent::find(db, user, &client))
+    }
+
+    fn give_consent(&self, consent: Consent, event: Event) -> Answer<'_, ()> {
+        self.write(move |db| consent::give(db, &consent, &event))
+    }
+
+    fn withdraw_consent(&self, user: UserId, client: ClientId, end: End, event: Event) -> Answer<'_, bool> {
+        self.write(move |db| consent::withdraw(db, user, &client, end, &event))
+    }
+
     fn timeline(&self, of: TimelineOf, limit: u32) -> Answer<'_, Vec<Event>> {
         self.write(move |db| event::timeline(db, of, limit))
     }
@@ -361,7 +443,10 @@ impl Store for SqliteStore {
     }
 
     fn sweep(&self, now: Time, retention: Retention) -> Answer<'_, Swept> {
-        self.write_with(move |db, random| sweep::sweep(db, random, now, retention))
+        self.write_with(move |db, random| {
+            code::sweep(db, now, retention)?;
+            sweep::sweep(db, random, now, retention)
+        })
     }
 
     fn ready(&self, now: Time) -> Answer<'_, ()> {

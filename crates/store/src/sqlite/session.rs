@@ -279,17 +279,18 @@ pub(super) fn end_rows(db: &Desk, random: &dyn Random, id: SessionId, user: User
     Ok(())
 }
 
-/// Ends one grant, if it lives.
+/// Ends one grant, if it lives; whether it did.
 pub(super) fn end_grant(
     db: &Desk,
     id: &GrantId,
     at: Time,
     reason: impl FnOnce(Endpoint) -> Reason,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let mut record = db.read_known(id)?;
     if !record.grant.life.is_alive() {
-        return Ok(());
+        return Ok(false);
     }
     record.grant.life = Life::Ended { at, reason: reason(record.grant.endpoint) };
-    db.write(&record, None)
+    db.write(&record, None)?;
+    Ok(true)
 }

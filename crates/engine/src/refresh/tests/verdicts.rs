@@ -6,6 +6,9 @@ use regrant_jose::{Algorithm, SigningKey};
 
 use super::*;
 use crate::{
+    client::{Client, SecretId},
+    code::Code,
+    consent::Consent,
     digest::Digests,
     event::Origin,
     factor::password::{Cost, Hasher},
@@ -13,8 +16,9 @@ use crate::{
     login::{Account, FailureCount, FailureKey},
     mint::Mint,
     ports::{
-        Answer, Clock, End, GrantsEnded, Identity, KeyMarked, NewSession, Opened, PasswordChange, PasswordChanged,
-        Retention, RingSwapped, RoleChanged, SessionFilter, Store, Swept, TimelineOf, Unobserved, UserChanged,
+        Answer, ClientAdded, ClientRemoved, ClientsKept, Clock, CodeJudge, End, GrantsEnded, Identity, KeyMarked,
+        NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, Redemption, Retention, RingSwapped,
+        RoleChanged, SecretRotated, SessionFilter, SignInRecord, Store, Swept, TimelineOf, Unobserved, UserChanged,
         UserSelector, UsersAdded,
     },
     refresh_key::{KeyMark, RefreshKeyRecord},
@@ -41,6 +45,7 @@ fn engine(loaded: Loaded, now: Time) -> Arc<Engine> {
         mint: Mint::new(issuer, Seconds::minutes(15), &signing).unwrap(),
         digests: Digests::new(b"secret").unwrap(),
         hasher: Hasher::new(cheap, 1, 1, random.clone()).unwrap(),
+        clients: crate::client::Clients::default(),
         settings: Settings::new(issuer),
         random,
         observer: Arc::new(Unobserved),
@@ -118,6 +123,23 @@ never_asked! {
     fn roles() -> Vec<(String, u64)>;
     fn remove_role(String) -> bool;
     fn set_role(String, UserSelector, bool, End) -> RoleChanged;
+    fn add_client(Client, Event) -> ClientAdded;
+    fn client(ClientId) -> Option<Client>;
+    fn clients() -> Vec<Client>;
+    fn rotate_client_secret(ClientId, [u8; 32], Time, Event) -> SecretRotated;
+    fn note_client_secret(ClientId, SecretId, Time) -> ();
+    fn remove_client(ClientId, End, Event) -> ClientRemoved;
+    fn keep_clients(Vec<Client>, End) -> ClientsKept;
+    fn add_sign_in(NewSignIn) -> bool;
+    fn sign_in([u8; 32]) -> Option<SignInRecord>;
+    fn add_code(Code) -> ();
+    fn redeem_code([u8; 32], CodeJudge) -> Redemption;
+    fn authentication(GrantId) -> Option<Authentication>;
+    fn grant(GrantRef) -> Option<Loaded>;
+    fn use_once([u8; 32], Time) -> bool;
+    fn consent(UserId, ClientId) -> Option<Consent>;
+    fn give_consent(Consent, Event) -> ();
+    fn withdraw_consent(UserId, ClientId, End, Event) -> bool;
     fn timeline(TimelineOf, u32) -> Vec<Event>;
     fn event(crate::id::EventId) -> Option<Event>;
     fn signing_keys() -> Vec<SealedKey>;

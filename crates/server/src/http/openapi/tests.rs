@@ -46,6 +46,7 @@ fn number(error: &ApiError) -> usize {
         ApiError::Limited(_) => 18,
         ApiError::Busy => 19,
         ApiError::Broken(_) => 20,
+        ApiError::InvalidClient => 21,
     }
 }
 
@@ -53,7 +54,7 @@ fn number(error: &ApiError) -> usize {
 fn every_way_to_go_wrong_is_in_the_table() {
     let told = OPERATIONS.into_iter().flat_map(refusals).chain([ApiError::MethodNotAllowed]);
     let numbers: BTreeSet<usize> = told.map(|refusal| number(&refusal)).collect();
-    assert_eq!(numbers, (0..=20).collect());
+    assert_eq!(numbers, (0..=21).collect());
 }
 
 #[test]

@@ -16,6 +16,13 @@ pub(crate) fn check(head: &str, answer: &Answer) {
         return;
     }
     let path = target.split(['?', '#']).next().unwrap_or_default();
+    // RFCs describe the OAuth endpoints, and pages are for people: the document has neither.
+    let is_described = !["/oauth2/", "/login", "/consent", "/logout", "/assets/", "/.well-known/o"]
+        .iter()
+        .any(|other| path.starts_with(other));
+    if !is_described {
+        return;
+    }
     let document = document();
     let Some(operation) = operation(document, method, path) else {
         let is_refused = matches!(answer.status, 404 | 405) || (method == "OPTIONS" && answer.status == 204);

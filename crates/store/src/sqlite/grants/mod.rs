@@ -33,11 +33,11 @@ use std::{cell::RefCell, ops::Deref};
 
 use regrant_engine::{
     event::Renewal,
-    id::{GrantRef, SessionId, UserId},
+    id::{ClientId, GrantRef, SessionId, UserId},
     refresh::Grant,
     token::{Endpoint, GrantId},
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use self::{
     hot::{Held, Hot},
@@ -240,11 +240,14 @@ impl Desk {
             .execute(params![grant.id.0, state])?;
         if !is_own(grant) {
             self.db
-                .prepare_cached("INSERT INTO other_grants (public_id, id, user_id, session_id) VALUES (?, ?, ?, ?)")?
+                .prepare_cached(
+                    "INSERT INTO other_grants (public_id, id, user_id, client_id, session_id) VALUES (?, ?, ?, ?, ?)",
+                )?
                 .execute(params![
                     grant.public_id.as_bytes(),
                     grant.id.0,
                     grant.user.as_bytes(),
+                    grant.client.0,
                     grant.session.as_ref().map(SessionId::as_bytes)
                 ])?;
         }
@@ -312,18 +315,35 @@ impl Desk {
     pub(super) fn of_session(&self, session: SessionId) -> Result<Vec<GrantId>, Fault> {
         self.ids(
             "SELECT grant_id FROM sessions WHERE id = ?1 UNION SELECT id FROM other_grants WHERE session_id = ?1",
-            session.as_bytes(),
+            params![session.as_bytes()],
         )
+    }
+
+    /// What was granted to a client, by one user or by all: never a session's own grant.
+    pub(super) fn of_client(&self, client: &ClientId, user: Option<UserId>) -> Result<Vec<GrantId>, Fault> {
+        match user {
+            None => self.ids("SELECT id FROM other_grants WHERE client_id = ?", params![client.0]),
+            Some(user) => self.ids(
+                "SELECT id FROM other_grants WHERE user_id = ? AND client_id = ?",
+                params![user.as_bytes(), client.0],
+            ),
+        }
+    }
+
+    /// The grant with this public id that is not a session's own.
+    pub(super) fn by_public_id(&self, of: GrantRef) -> Result<Option<GrantId>, Fault> {
+        let found = self.ids("SELECT id FROM other_grants WHERE public_id = ?", params![of.as_bytes()])?;
+        Ok(found.first().copied())
     }
 
     /// The grants of a user that belong to no session.
     pub(super) fn without_session(&self, user: UserId) -> Result<Vec<GrantId>, Fault> {
-        self.ids("SELECT id FROM other_grants WHERE user_id = ? AND session_id IS NULL", user.as_bytes())
+        self.ids("SELECT id FROM other_grants WHERE user_id = ? AND session_id IS NULL", params![user.as_bytes()])
     }
 
-    fn ids(&self, sql: &str, of: &[u8; 16]) -> Result<Vec<GrantId>, Fault> {
+    fn ids(&self, sql: &str, of: impl Params) -> Result<Vec<GrantId>, Fault> {
         let mut statement = self.db.prepare_cached(sql)?;
-        let ids = statement.query_map(params![of], |row| row.get(0).map(GrantId))?;
+        let ids = statement.query_map(of, |row| row.get(0).map(GrantId))?;
         Ok(ids.collect::<Result<_, _>>()?)
     }
 

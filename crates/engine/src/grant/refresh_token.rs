@@ -1,0 +1,59 @@
+//! `grant_type=refresh_token` (RFC 6749 §6): through the one rotation, like every refresh token.
+
+use std::sync::Arc;
+
+use super::Granted;
+use crate::{
+    Engine,
+    client::Client,
+    context::Context,
+    id_token,
+    ports::Broken,
+    refresh::{Intent, Refreshed, Terms, Use, refresh},
+    scope,
+    token::Presented,
+};
+
+/// What became of it.
+#[derive(Debug)]
+pub enum Renewed {
+    /// The client gets tokens.
+    Granted(Granted),
+    /// It does not, for this reason.
+    Not(Refreshed),
+}
+
+/// Renews a client's tokens; `asked` is a scope no wider than granted.
+///
+/// # Errors
+/// [`Broken`] if the store is.
+pub async fn renew(
+    engine: &Arc<Engine>,
+    client: &Arc<Client>,
+    presented: Presented,
+    asked: Option<&str>,
+    context: Context,
+) -> Result<Renewed, Broken> {
+    let authentication = engine.store.authentication(presented.grant).await?;
+    let terms = Terms { scope: asked.map(str::to_owned), authentication, ..Terms::of(client) };
+    let used = Use {
+        presented,
+        client: client.id.clone(),
+        proof: None,
+        asks_for_more: false,
+        context,
+        intent: Intent::Rotate,
+        terms,
+    };
+    match refresh(engine, used).await? {
+        Refreshed::Tokens(tokens) => {
+            // OpenID Connect Core §12.2: without a nonce, with the first authentication's time.
+            let id_token = match scope::has(&tokens.scope, scope::OPENID) {
+                true => Some(id_token::of(engine, &client.id, &tokens, None)?),
+                false => None,
+            };
+            Ok(Renewed::Granted(Granted { tokens, id_token }))
+        }
+        other => Ok(Renewed::Not(other)),
+    }
+}

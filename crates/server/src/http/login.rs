@@ -1,0 +1,120 @@
+//! `/login`: somebody signs in at the provider, for an application that waits or for none.
+
+use axum::{
+    body::Body,
+    extract::{RawQuery, State},
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use regrant_engine::{
+    interaction::{Interaction, Kind},
+    login::Credentials,
+    refresh::GrantKind,
+    single_sign_on::{self, Outcome},
+};
+
+use super::{
+    App, Shared,
+    authorize::{Told, asked_for, see_other},
+    caller::Peer,
+    parameters::Parameters,
+};
+use crate::pages::{self, Application, ENGLISH, Page, Problem};
+
+/// `GET /login`
+pub(super) async fn show(
+    State(app): State<Shared>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Told> {
+    let asked = Parameters::parse(&query.unwrap_or_default())?;
+    let request = asked.get("request").unwrap_or_default();
+    if request.is_empty()
+        && let Some(signed_in) = app.signed_in(&headers).await?
+    {
+        let user = signed_in.record.identifier.unwrap_or_default();
+        return Ok(pages::respond(StatusCode::OK, &Page::SignedIn { user: &user }, &ENGLISH, None));
+    }
+    form(&app, request, None, None).await
+}
+
+/// `POST /login`
+pub(super) async fn sign_in(
+    State(app): State<Shared>,
+    peer: Peer,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Told> {
+    // Another site could sign somebody in as somebody else.
+    app.origins.check(&headers)?;
+    app.cookies.check_host(&peer, &headers)?;
+    let posted = Parameters::read(&headers, body).await?;
+    let request = posted.get("request").unwrap_or_default();
+    let interaction = match request {
+        "" => None,
+        sealed => Some(Interaction::open(&app.engine, sealed, Kind::Authorize).ok_or(Told::Over)?),
+    };
+    let identifier = posted.get("identifier").unwrap_or_default();
+    let credentials = Credentials {
+        identifier,
+        password: posted.get("password").unwrap_or_default(),
+        kind: GrantKind::Cookie,
+        device: None,
+        audience: None,
+        scope: None,
+        address: peer.address,
+        context: app.context(&peer, &headers),
+        replaces: None,
+    };
+    let current = app.signed_in(&headers).await?;
+    let problem = match single_sign_on::sign_in(&app.engine, credentials, current).await? {
+        Outcome::Done { reference, session, until } => {
+            let next = match interaction {
+                Some(interaction) => {
+                    format!("/oauth2/authorize?resume={}", interaction.signed_in(session).seal(&app.engine))
+                }
+                None => "/login".to_owned(),
+            };
+            let mut response = see_other(&next);
+            response.headers_mut().extend(app.keep_sign_in(&reference, until));
+            return Ok(response);
+        }
+        Outcome::Wrong => Problem::Wrong,
+        Outcome::Limited(retry_after) => Problem::Limited(retry_after),
+        Outcome::Busy => Problem::Busy,
+    };
+    form(&app, request, Some(identifier), Some(problem)).await
+}
+
+/// The form, for the application that waits. What was typed stays, but for the password.
+async fn form(app: &App, request: &str, typed: Option<&str>, problem: Option<Problem>) -> Result<Response, Told> {
+    let (mut application, mut leads_to, mut hint) = (None, None, String::new());
+    if !request.is_empty() {
+        let interaction = Interaction::open(&app.engine, request, Kind::Authorize).ok_or(Told::Over)?;
+        let asked = Parameters::parse(&interaction.query)?;
+        asked.get("login_hint").unwrap_or_default().clone_into(&mut hint);
+        // What is wrong with it is told where the browser goes next.
+        if let Ok(authorization) = asked_for(app, &asked).await? {
+            application = Some(Application::of(&authorization.to.client));
+            leads_to = Some(authorization.to.redirect_uri);
+        }
+    }
+    let identifier = typed.unwrap_or(&hint);
+    let status = match problem {
+        None => StatusCode::OK,
+        Some(Problem::Wrong) => StatusCode::FORBIDDEN,
+        Some(Problem::Limited(_)) => StatusCode::TOO_MANY_REQUESTS,
+        Some(Problem::Busy) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let page = Page::Login { application: application.as_ref(), request, identifier, problem };
+    let mut response = pages::respond(status, &page, &ENGLISH, leads_to.as_deref());
+    let retry_after = match problem {
+        Some(Problem::Limited(after)) => Some(after.0),
+        Some(Problem::Busy) => Some(1),
+        Some(Problem::Wrong) | None => None,
+    };
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(axum::http::header::RETRY_AFTER, seconds.into());
+    }
+    Ok(response)
+}

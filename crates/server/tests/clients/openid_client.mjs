@@ -1,0 +1,139 @@
+// npm openid-client, unmodified, as an application uses it. The person at the browser is played here: forms without script.
+
+import * as oidc from "openid-client";
+import { importPKCS8 } from "jose";
+import assert from "node:assert/strict";
+
+const { ISSUER, EMAIL, PASSWORD, WEB_SECRET, JOB_SECRET } = process.env;
+const CALLBACK = "http://127.0.0.1:9/cb";
+// The issuer is http on a loopback address, which the library wants to be told is meant.
+const insecure = { execute: [oidc.allowInsecureRequests] };
+
+/** A browser without script: one cookie, redirects, forms. */
+class Browser {
+  cookie = "";
+
+  async go(url, init = {}) {
+    for (let hops = 0; hops < 12; hops += 1) {
+      const headers = { ...init.headers, ...(this.cookie && { cookie: this.cookie }) };
+      const response = await fetch(url, { ...init, headers, redirect: "manual" });
+      for (const line of response.headers.getSetCookie()) this.cookie = line.split(";")[0];
+      if (response.status === 303) {
+        url = new URL(response.headers.get("location"), url);
+        init = {};
+        if (!url.href.startsWith(ISSUER)) return url;
+        continue;
+      }
+      const page = await response.text();
+      assert.equal(response.status, 200, page);
+      const next = this.fill(page);
+      if (!next) return page;
+      [url, init] = next;
+    }
+    throw new Error("it goes round in circles");
+  }
+
+  fill(page) {
+    const request = /name="request" value="([^"]*)"/.exec(page)?.[1];
+    const action = /<form method="post" action="([^"]*)"/.exec(page)?.[1];
+    if (!request || !action) return undefined;
+    const fields = { request };
+    if (action === "/login") Object.assign(fields, { identifier: EMAIL, password: PASSWORD });
+    if (action === "/consent") fields.decision = "allow";
+    return [
+      new URL(action, ISSUER),
+      { method: "POST", headers: { origin: ISSUER }, body: new URLSearchParams(fields) },
+    ];
+  }
+}
+
+async function signIn(config, browser, more = {}) {
+  const verifier = oidc.randomPKCECodeVerifier();
+  const state = oidc.randomState();
+  const nonce = oidc.randomNonce();
+  const url = oidc.buildAuthorizationUrl(config, {
+    redirect_uri: CALLBACK,
+    scope: "openid profile email offline_access",
+    code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: "S256",
+    state,
+    nonce,
+    ...more,
+  });
+  const landed = await browser.go(url);
+  const checks = { pkceCodeVerifier: verifier, expectedState: state, expectedNonce: nonce, idTokenExpected: true };
+  return oidc.authorizationCodeGrant(config, landed, checks);
+}
+
+const done = [];
+
+async function flow(name, play) {
+  await play();
+  done.push(name);
+}
+
+for (const [method, authentication] of [
+  ["client_secret_basic", oidc.ClientSecretBasic(WEB_SECRET)],
+  ["client_secret_post", oidc.ClientSecretPost(WEB_SECRET)],
+]) {
+  await flow(`code, ${method}`, async () => {
+    const config = await oidc.discovery(new URL(ISSUER), "web", undefined, authentication, insecure);
+    // Signatures are checked although the answer comes over the back channel.
+    oidc.enableNonRepudiationChecks(config);
+    const browser = new Browser();
+    const tokens = await signIn(config, browser);
+    const claims = tokens.claims();
+    assert.equal(claims.aud, "web");
+    const user = await oidc.fetchUserInfo(config, tokens.access_token, claims.sub);
+    assert.equal(user.email, EMAIL);
+    assert.equal(user.name, "Ada");
+
+    const renewed = await oidc.refreshTokenGrant(config, tokens.refresh_token);
+    assert.notEqual(renewed.refresh_token, tokens.refresh_token);
+    assert.equal(renewed.claims().sub, claims.sub);
+    const told = await oidc.tokenIntrospection(config, renewed.access_token);
+    assert.equal(told.active, true);
+
+    // The same sign-in for another request, and a new one when it is asked for.
+    const again = await signIn(config, browser, { prompt: "none" });
+    assert.equal(again.claims().auth_time, claims.auth_time);
+    await signIn(config, browser, { prompt: "login", max_age: "0" });
+
+    await oidc.tokenRevocation(config, renewed.refresh_token);
+    assert.equal((await oidc.tokenIntrospection(config, renewed.access_token)).active, false);
+    await assert.rejects(oidc.refreshTokenGrant(config, renewed.refresh_token), { error: "invalid_grant" });
+
+    const online = await signIn(config, browser, { scope: "openid" });
+    const bye = oidc.buildEndSessionUrl(config, {
+      id_token_hint: online.id_token,
+      post_logout_redirect_uri: "http://127.0.0.1:9/bye",
+      state: "s",
+    });
+    assert.equal((await browser.go(bye)).href, "http://127.0.0.1:9/bye?state=s");
+    await assert.rejects(oidc.refreshTokenGrant(config, online.refresh_token), { error: "invalid_grant" });
+    await assert.rejects(signIn(config, browser, { prompt: "none" }), { error: "login_required" });
+  });
+}
+
+await flow("code, public", async () => {
+  const config = await oidc.discovery(new URL(ISSUER), "spa", undefined, oidc.None(), insecure);
+  oidc.enableNonRepudiationChecks(config);
+  const tokens = await signIn(config, new Browser(), { scope: "openid email" });
+  const renewed = await oidc.refreshTokenGrant(config, tokens.refresh_token);
+  await oidc.refreshTokenGrant(config, renewed.refresh_token);
+  await assert.rejects(oidc.refreshTokenGrant(config, tokens.refresh_token), { error: "invalid_grant" });
+});
+
+await flow("client credentials", async () => {
+  const config = await oidc.discovery(new URL(ISSUER), "job", undefined, oidc.ClientSecretBasic(JOB_SECRET), insecure);
+  const tokens = await oidc.clientCredentialsGrant(config, { scope: "stock:read" });
+  assert.equal(tokens.scope, "stock:read");
+});
+
+await flow("client credentials, private_key_jwt", async () => {
+  const key = await importPKCS8(process.env.SIGNER_KEY, "ES256");
+  const config = await oidc.discovery(new URL(ISSUER), "signer", undefined, oidc.PrivateKeyJwt(key), insecure);
+  for (let times = 0; times < 2; times += 1) await oidc.clientCredentialsGrant(config);
+});
+
+for (const name of done) console.log(`done: ${name}`);

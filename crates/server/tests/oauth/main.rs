@@ -1,0 +1,22 @@
+//! One sign-in for every service: the OAuth and OpenID Connect endpoints and the pages, by real HTTP, as applications and people
+//! meet them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails; clippy's own leave for tests does not reach helpers in tests/"
+)]
+
+mod authorize;
+mod browser;
+mod discovery;
+mod lifetimes;
+mod logout;
+mod pages;
+#[allow(dead_code, unused_imports, reason = "it is shared with tests/e2e, and each uses what it needs")]
+#[path = "../e2e/support/mod.rs"]
+mod support;
+mod token;
+mod world;
