@@ -5,6 +5,7 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
@@ -184,8 +185,8 @@ impl std::str::FromStr for Prefix {
 
 /// Browser and operating system without versions, as in "Firefox on Linux": an upgrade changes nothing.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct UserAgentFamily(String);
+#[serde(from = "String", into = "String")]
+pub struct UserAgentFamily(Arc<str>);
 
 impl UserAgentFamily {
     /// The longest name of an unknown program that is kept, in characters.
@@ -196,7 +197,7 @@ impl UserAgentFamily {
     #[must_use]
     pub fn parse(header: &str) -> Self {
         let program = program(header);
-        Self(match system(header) {
+        Self::from_stored(match system(header) {
             Some(system) => format!("{program} on {system}"),
             None => program,
         })
@@ -205,13 +206,25 @@ impl UserAgentFamily {
     /// From a store's text.
     #[must_use]
     pub fn from_stored(text: String) -> Self {
-        Self(text)
+        Self(text.into())
     }
 
     /// The family in words.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<String> for UserAgentFamily {
+    fn from(text: String) -> Self {
+        Self::from_stored(text)
+    }
+}
+
+impl From<UserAgentFamily> for String {
+    fn from(family: UserAgentFamily) -> Self {
+        family.as_str().to_owned()
     }
 }
 

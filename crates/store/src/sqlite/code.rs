@@ -62,7 +62,7 @@ pub(super) fn redeem(
         }
         Redemption::Granted { loaded, authentication, event, .. } => {
             let grant = &loaded.state.grant;
-            db.insert(&refresh::record(db, grant.clone(), &loaded.facts)?)?;
+            db.insert(&refresh::record(db, grant, &loaded.facts)?)?;
             db.prepare_cached("INSERT INTO authentications (grant_id, auth_time, amr) VALUES (?, ?, ?)")?
                 .execute(params![grant.id.0, authentication.auth_time.millis(), authentication.amr.join(" ")])?;
             db.prepare_cached("UPDATE codes SET grant_id = ?2 WHERE hash = ?1")?.execute(params![hash, grant.id.0])?;

@@ -95,7 +95,7 @@ pub(super) fn carry_out(desk: &Desk, random: &dyn Random, verdict: &Verdict) -> 
     let Some(loaded) = &verdict.loaded else { return Ok(()) };
     let grant = &loaded.state.grant;
     if verdict.write {
-        desk.write(&record(desk, grant.clone(), &loaded.facts)?, verdict.renewed.as_ref())?;
+        desk.write(&record(desk, grant, &loaded.facts)?, verdict.renewed.as_ref())?;
     }
     if let Some(renewed) = &verdict.renewed {
         event::tell(|| renewed.told(grant));
@@ -113,7 +113,7 @@ pub(super) fn carry_out(desk: &Desk, random: &dyn Random, verdict: &Verdict) -> 
 }
 
 /// What is kept of a grant whose user's roles were just read.
-pub(super) fn record(desk: &Desk, grant: Grant, facts: &Facts) -> Result<Record, Fault> {
+pub(super) fn record<'g>(desk: &Desk, grant: &'g Grant, facts: &Facts) -> Result<Record<&'g Grant>, Fault> {
     Ok(Record {
         grant,
         auth_time: facts.auth_time,

@@ -86,7 +86,7 @@ pub(super) fn deadline(grant: &Grant) -> Time {
 
 /// Writes a session and its own grant.
 pub(super) fn insert(db: &Desk, session: &Session, grant: &Grant, facts: &Facts) -> Result<(), Fault> {
-    db.insert(&refresh::record(db, grant.clone(), facts)?)?;
+    db.insert(&refresh::record(db, grant, facts)?)?;
     let [a, b, c, d, ..] = grant.id.0;
     db.prepare_cached(
         "INSERT INTO sessions (id, shard, user_id, grant_id, created_at, auth_time, amr, device, user_agent, network, \

@@ -29,7 +29,7 @@ pub(super) mod old_rows;
 mod packed;
 mod words;
 
-use std::{cell::RefCell, ops::Deref};
+use std::{borrow::Borrow, cell::RefCell, ops::Deref};
 
 use regrant_engine::{
     event::Renewal,
@@ -232,8 +232,8 @@ impl Desk {
     }
 
     /// Writes a new grant: a row.
-    pub(super) fn insert(&self, record: &Record) -> Result<(), Fault> {
-        let grant = &record.grant;
+    pub(super) fn insert<G: Borrow<Grant>>(&self, record: &Record<G>) -> Result<(), Fault> {
+        let grant: &Grant = record.grant.borrow();
         let state = packed::pack(record, &mut self.memory.borrow_mut().words);
         self.db
             .prepare_cached("INSERT INTO grants (id, state, renewals) VALUES (?, ?, x'')")?
@@ -255,9 +255,13 @@ impl Desk {
     }
 
     /// Writes the new state of a grant that was loaded or read.
-    pub(super) fn write(&self, record: &Record, renewed: Option<&Renewal>) -> Result<(), Fault> {
+    pub(super) fn write<G: Borrow<Grant>>(
+        &self,
+        record: &Record<G>,
+        renewed: Option<&Renewal>,
+    ) -> Result<(), Fault> {
         let memory = &mut *self.memory.borrow_mut();
-        let id = record.grant.id;
+        let id = record.grant.borrow().id;
         let state = packed::pack(record, &mut memory.words);
         let mut renewals = Vec::new();
         if let Some(held) = memory.hot.held(&id) {

@@ -3,6 +3,8 @@
 //! Numbers take as few bytes as they need (LEB128), times are told by their distance from one another, texts that many
 //! grants share by their number in the dictionary (`words.rs`). The first byte is the version of the form.
 
+use std::borrow::Borrow;
+
 use regrant_engine::{
     context::{AddressDigest, Context, Network, Networks, Prefix, UserAgentFamily},
     event::Renewal,
@@ -19,9 +21,9 @@ const VERSION: u8 = 1;
 
 /// A grant, and what else a use of it needs to know.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(in super::super) struct Record {
+pub(in super::super) struct Record<G = Grant> {
     /// The grant.
-    pub(in super::super) grant: Grant,
+    pub(in super::super) grant: G,
     /// When the user last proved who they are.
     pub(in super::super) auth_time: Time,
     /// How, with a space between.
@@ -50,8 +52,9 @@ mod flag {
 }
 
 /// Packs a grant. Its id is not part of it: it is the key wherever this is kept.
-pub(super) fn pack(record: &Record, words: &mut Words) -> Vec<u8> {
+pub(super) fn pack<G: Borrow<Grant>>(record: &Record<G>, words: &mut Words) -> Vec<u8> {
     let Record { grant, auth_time, amr, roles, roles_as_of } = record;
+    let grant: &Grant = grant.borrow();
     let own = grant.session.map(GrantRef::own_of) == Some(grant.public_id);
     let one_network = grant.networks.to_bytes() == grant.context.network.to_bytes();
     let mut flags = 0;
