@@ -87,7 +87,7 @@ impl Vault {
     fn seal(&self, key: &SigningKey, state: KeyState, longest_token: Seconds, created_at: Time) -> Option<SealedKey> {
         let kid = key.kid().to_owned();
         let algorithm = key.algorithm().as_str().to_owned();
-        let mut secret = key.to_pkcs8();
+        let mut secret = key.to_pkcs8()?;
         let nonce = self.0.seal_in_place_append_tag(Aad::from(label(&kid, &algorithm)), &mut *secret).ok()?;
         let sealed = [nonce.as_ref().as_slice(), secret.as_slice()].concat();
         Some(SealedKey { kid, algorithm, state, since: created_at, longest_token, created_at, sealed })

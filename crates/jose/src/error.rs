@@ -16,7 +16,9 @@ pub enum Error {
     JsonSerialization,
     /// Five parts: a JWE (RFC 7516 §3.1), which is not a signed token.
     TokenEncrypted,
-    /// Not three parts divided by dots.
+    /// Three parts: a JWS (RFC 7516 §9), which is not an encrypted token.
+    TokenNotEncrypted,
+    /// Neither three parts divided by dots nor five.
     TokenMalformed,
     /// A part is not canonical base64url without padding.
     Base64Invalid,
@@ -32,14 +34,28 @@ pub enum Error {
     AlgorithmUnknown,
     /// `alg` is known, but the caller does not accept it.
     AlgorithmRefused,
+    /// `alg` is `RSA1_5`, which nobody should accept any more (RFC 8725 §3.2).
+    AlgorithmInsecure,
+    /// `enc` is not a content encryption algorithm that this crate knows.
+    EncryptionUnknown,
+    /// `enc` is known, but the caller does not accept it.
+    EncryptionRefused,
+    /// `zip`: the content was compressed before it was encrypted (RFC 8725 §3.6).
+    CompressionRefused,
+    /// `p2c` or `p2s` are outside the bounds for passwords (RFC 7518 §4.8.1).
+    PasswordWorkRefused,
     /// The token names a key that is not in the set.
     KeyUnknown,
     /// No key of the set may verify this token.
     KeyUnusable,
-    /// More keys fit than may be tried, and those tried do not match.
+    /// More keys fit than may be tried, and those tried do not match; or different keys have the name that the token says.
     KeyAmbiguous,
     /// The signature does not match.
     SignatureInvalid,
+    /// The token cannot be decrypted. There is one error for every reason, on purpose (RFC 7516 §11.5).
+    DecryptionFailed,
+    /// What was encrypted is not the signed token that is asked for (`cty`).
+    ContentTypeWrong,
 
     /// The key set is longer than [`crate::MAX_JWKS_BYTES`].
     JwksTooLarge,
@@ -53,13 +69,16 @@ pub enum Error {
     JwkUnsupported,
     /// The public key is not a point of its curve.
     PointInvalid,
-    /// The RSA key is shorter than 2048 bits, or has an exponent that nobody should use.
+    /// The RSA key is shorter than 2048 bits, or has an exponent that nobody should use; the secret is too short for its
+    /// algorithm.
     KeyTooWeak,
     /// The private key cannot be read, or is not of the algorithm.
     PrivateKeyInvalid,
     /// The cryptographic library failed.
     CryptoFailed,
 
+    /// The token holds another token (`cty` is `JWT`), not claims.
+    NestedToken,
     /// The payload is not a JSON object of claims.
     ClaimsInvalid,
     /// The token is not of the kind that is asked for (`typ`).
@@ -68,6 +87,8 @@ pub enum Error {
     ClaimMissing(&'static str),
     /// This claim has a value of the wrong JSON type.
     ClaimInvalid(&'static str),
+    /// This claim makes it a token of another kind.
+    ClaimForbidden(&'static str),
     /// `exp` has passed.
     Expired,
     /// `nbf` is still to come.
@@ -80,6 +101,10 @@ pub enum Error {
     IssuerWrong,
     /// `aud` does not hold the audience that is asked for.
     AudienceWrong,
+    /// `sub` is not whom the token may be about.
+    SubjectWrong,
+    /// `exp` is further ahead than the rules allow.
+    ExpiresTooLate,
     /// The rules leave open which issuer or audience is expected: a mistake of the caller.
     RulesIncomplete,
 }
@@ -101,7 +126,7 @@ impl Error {
     #[must_use]
     pub const fn claim(&self) -> Option<&'static str> {
         match *self {
-            Error::ClaimMissing(claim) | Error::ClaimInvalid(claim) => Some(claim),
+            Error::ClaimMissing(claim) | Error::ClaimInvalid(claim) | Error::ClaimForbidden(claim) => Some(claim),
             _ => None,
         }
     }
@@ -112,12 +137,18 @@ impl Error {
             Error::TokenTooLong => ("token_too_long", "The token is too long."),
             Error::JsonSerialization => (
                 "json_serialization",
-                "The token is in the JSON serialisation; only the compact one (three parts divided by dots) is accepted.",
+                "The token is in the JSON serialisation; only the compact one (parts divided by dots) is accepted.",
             ),
             Error::TokenEncrypted => {
                 ("token_encrypted", "The token is encrypted (five parts), and a signed one (three parts) is needed.")
             }
-            Error::TokenMalformed => ("token_malformed", "The token is not three parts divided by dots."),
+            Error::TokenNotEncrypted => (
+                "token_not_encrypted",
+                "The token is not encrypted (three parts), and an encrypted one (five parts) is needed.",
+            ),
+            Error::TokenMalformed => {
+                ("token_malformed", "The token is neither three parts (signed) nor five (encrypted) divided by dots.")
+            }
             Error::Base64Invalid => {
                 ("base64_invalid", "A part of the token is not canonical base64url without padding.")
             }
@@ -129,33 +160,64 @@ impl Error {
             Error::AlgorithmNone => ("algorithm_none", "The token is not signed (`alg` is `none`)."),
             Error::AlgorithmUnknown => ("algorithm_unknown", "The token's algorithm is not supported."),
             Error::AlgorithmRefused => ("algorithm_refused", "The token's algorithm is not among the accepted ones."),
+            Error::AlgorithmInsecure => {
+                ("algorithm_insecure", "The token's algorithm (`RSA1_5`) is not secure and never accepted.")
+            }
+            Error::EncryptionUnknown => {
+                ("encryption_unknown", "The token's content encryption (`enc`) is not supported.")
+            }
+            Error::EncryptionRefused => {
+                ("encryption_refused", "The token's content encryption (`enc`) is not among the accepted ones.")
+            }
+            Error::CompressionRefused => {
+                ("compression_refused", "The token's content is compressed (`zip`), which is never accepted.")
+            }
+            Error::PasswordWorkRefused => (
+                "password_work_refused",
+                "The token's password parameters (`p2c`, `p2s`) are outside the bounds that are accepted.",
+            ),
             Error::KeyUnknown => ("key_unknown", "The token names a key that is not in the key set."),
             Error::KeyUnusable => ("key_unusable", "No key of the key set can be used for this token."),
             Error::KeyAmbiguous => {
-                ("key_ambiguous", "Too many keys fit this token, and it does not say which one signed it.")
+                ("key_ambiguous", "Too many keys fit this token, and it does not say which one is meant.")
             }
             Error::SignatureInvalid => ("signature_invalid", "The signature does not match."),
+            Error::DecryptionFailed => ("decryption_failed", "The token cannot be decrypted."),
+            Error::ContentTypeWrong => {
+                ("content_type_wrong", "What was encrypted is not a signed token (`cty` must be `JWT`).")
+            }
             Error::JwksTooLarge => ("jwks_too_large", "The key set is too large."),
             Error::JwksTooManyKeys => ("jwks_too_many_keys", "The key set has too many keys."),
             Error::JwksInvalid => ("jwks_invalid", "The key set is not a JSON object with one array named `keys`."),
             Error::JwkInvalid => ("jwk_invalid", "The key is not a valid JSON object of a JSON web key."),
             Error::JwkUnsupported => ("jwk_unsupported", "The key's type, curve or algorithm is not supported."),
             Error::PointInvalid => ("point_invalid", "The public key is not a point of its curve."),
-            Error::KeyTooWeak => ("key_too_weak", "The RSA key is shorter than 2048 bits, or its exponent is unsafe."),
+            Error::KeyTooWeak => (
+                "key_too_weak",
+                "The key is too weak: too short for its algorithm, or an RSA key with an unsafe exponent.",
+            ),
             Error::PrivateKeyInvalid => {
                 ("private_key_invalid", "The private key cannot be read, or is not of this algorithm.")
             }
             Error::CryptoFailed => ("crypto_failed", "The cryptographic library failed."),
+            Error::NestedToken => {
+                ("nested_token", "The token holds another token (`cty` is `JWT`), which has to be opened by itself.")
+            }
             Error::ClaimsInvalid => ("claims_invalid", "The token's payload is not a valid JSON object of claims."),
             Error::TypeWrong => ("type_wrong", "The token is not of the kind that is needed (`typ`)."),
             Error::ClaimMissing(_) => ("claim_missing", "A required claim is missing."),
             Error::ClaimInvalid(_) => ("claim_invalid", "A claim has a value of the wrong type or form."),
+            Error::ClaimForbidden(_) => {
+                ("claim_forbidden", "The token has a claim that makes it a token of another kind.")
+            }
             Error::Expired => ("expired", "The token has expired."),
             Error::NotYetValid => ("not_yet_valid", "The token is not valid yet."),
             Error::IssuedInFuture => ("issued_in_future", "The token was issued in the future."),
             Error::TooOld => ("too_old", "The token was issued too long ago."),
             Error::IssuerWrong => ("issuer_wrong", "The token comes from another issuer."),
             Error::AudienceWrong => ("audience_wrong", "The token is meant for another audience."),
+            Error::SubjectWrong => ("subject_wrong", "The token is about somebody that it may not be about."),
+            Error::ExpiresTooLate => ("expires_too_late", "The token's end lies further ahead than is allowed."),
             Error::RulesIncomplete => {
                 ("rules_incomplete", "The rules do not say which issuer and audience are expected.")
             }

@@ -1,9 +1,12 @@
-//! A set of public keys (RFC 7517 §5), and which of them may verify a token.
+//! A set of keys (RFC 7517 §5), and which of them may verify a token.
+
+use std::iter;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::jws::KnownHeaders;
 use crate::{Algorithm, Error, Jwk, json};
 
 /// The longest key set that is read, in bytes.
@@ -18,6 +21,7 @@ pub const MAX_JWKS_KEYS: usize = 100;
 pub struct Jwks {
     keys: Vec<Jwk>,
     unusable: Vec<Unusable>,
+    known_headers: KnownHeaders,
 }
 
 #[derive(Clone, Debug)]
@@ -50,19 +54,56 @@ impl Jwks {
 
         let mut jwks = Jwks::default();
         for key in document.keys {
-            // RFC 7517 §5: keys that are not understood are ignored, the set stays good.
-            match Jwk::parse(key.get().as_bytes()) {
-                Ok(jwk) => jwks.keys.push(jwk),
-                Err(_) => jwks.unusable.push(Unusable::parse(key)),
-            }
+            jwks.add(key);
         }
         Ok(jwks)
+    }
+
+    /// Reads `{"keys": […]}`, or one key by itself as a set of that key. For files that people write.
+    ///
+    /// # Errors
+    /// As [`Jwks::parse`]. A bad key is no error here either: the set is then empty.
+    pub fn parse_set_or_key(json: &[u8]) -> Result<Jwks, Error> {
+        #[derive(Deserialize)]
+        struct Key<'a> {
+            #[serde(borrow)]
+            kty: Option<&'a RawValue>,
+            #[serde(borrow)]
+            keys: Option<&'a RawValue>,
+        }
+
+        if json.len() > MAX_JWKS_BYTES {
+            return Err(Error::JwksTooLarge);
+        }
+        let text = std::str::from_utf8(json).map_err(|_| Error::JwksInvalid)?;
+        match serde_json::from_str(text) {
+            Ok(Key { kty: Some(_), keys: None }) => {
+                let key: &RawValue = serde_json::from_str(text).map_err(|_| Error::JwksInvalid)?;
+                let mut jwks = Jwks::default();
+                jwks.add(key);
+                Ok(jwks)
+            }
+            _ => Self::parse(json),
+        }
     }
 
     /// The set of these keys, in this order.
     #[must_use]
     pub fn from_keys(keys: Vec<Jwk>) -> Jwks {
-        Jwks { keys, unusable: Vec::new() }
+        Jwks { keys, ..Jwks::default() }
+    }
+
+    /// The set of what `narrow` makes of each key. A key that it makes nothing of counts as unusable from then on.
+    #[must_use]
+    pub fn narrowed(&self, narrow: impl Fn(&Jwk) -> Option<Jwk>) -> Jwks {
+        let mut jwks = Jwks { unusable: self.unusable.clone(), ..Jwks::default() };
+        for key in &self.keys {
+            match narrow(key) {
+                Some(narrowed) => jwks.keys.push(narrowed),
+                None => jwks.unusable.push(Unusable { kid: key.kid().map(str::to_owned) }),
+            }
+        }
+        jwks
     }
 
     /// The usable keys, in the order of the set.
@@ -77,42 +118,66 @@ impl Jwks {
         self.unusable.len()
     }
 
-    /// The set as JSON text: the usable keys, public members only.
+    /// The set as JSON text: the usable keys, public members only. Shared secrets, which have no public half, are left out.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let keys = self.keys.iter().map(|key| Value::Object(key.to_members())).collect();
+        let keys =
+            self.keys.iter().filter(|key| !key.is_symmetric()).map(|key| Value::Object(key.to_members())).collect();
         let document = Map::from_iter([("keys".to_owned(), Value::Array(keys))]);
         Value::Object(document).to_string()
+    }
+
+    fn add(&mut self, key: &RawValue) {
+        // RFC 7517 §5: keys that are not understood are ignored, the set stays good.
+        match Jwk::parse(key.get().as_bytes()) {
+            Ok(jwk) => self.keys.push(jwk),
+            Err(_) => self.unusable.push(Unusable::parse(key)),
+        }
+    }
+
+    /// The headers that tokens of these keys had.
+    pub(crate) fn known_headers(&self) -> &KnownHeaders {
+        &self.known_headers
     }
 
     /// The keys that may verify a token with this `kid` and algorithm; never an empty list.
     ///
     /// # Errors
-    /// [`Error::KeyUnknown`] if no key has this `kid`, [`Error::KeyUnusable`] if those that there are may not be used.
-    pub(crate) fn candidates<'k>(
+    /// [`Error::KeyUnknown`] if no key has this `kid`, [`Error::KeyUnusable`] if those that there are may not be used,
+    /// [`Error::KeyAmbiguous`] if several of this one name may.
+    pub(crate) fn candidates<'k, 'n>(
         &'k self,
-        kid: Option<&'k str>,
+        kid: Option<&'n str>,
         algorithm: Algorithm,
-    ) -> Result<impl Iterator<Item = &'k Jwk>, Error> {
+    ) -> Result<impl Iterator<Item = &'k Jwk> + use<'k, 'n>, Error> {
         // RFC 7515 §4.1.4: `kid` says which key; another one is no substitute. It is compared, and used for nothing else
         // (RFC 8725 §3.10).
-        if let Some(kid) = kid {
-            let known = self.keys.iter().any(|key| key.kid() == Some(kid));
-            let known_unusable = self.unusable.iter().any(|u| u.kid.as_deref() == Some(kid));
-            if !known && !known_unusable {
-                return Err(Error::KeyUnknown);
-            }
-        }
         let mut candidates = self
             .keys
             .iter()
             .filter(move |key| kid.is_none_or(|kid| key.kid() == Some(kid)))
-            .filter(move |key| key.verifies(algorithm))
-            .peekable();
-        if candidates.peek().is_none() {
+            .filter(move |key| key.verifies(algorithm));
+        let Some(first) = candidates.next() else {
+            self.refuse_unknown(kid)?;
             return Err(Error::KeyUnusable);
+        };
+        // RFC 7517 §4.5: different keys have different names. Where two do not, the name says nothing, and guessing which was
+        // meant is not for us.
+        if kid.is_some() && candidates.any(|other| other.thumbprint() != first.thumbprint()) {
+            return Err(Error::KeyAmbiguous);
         }
-        Ok(candidates)
+        // With a name, that was all of them, and the same key again needs no second try.
+        Ok(iter::once(first).chain(candidates))
+    }
+
+    /// [`Error::KeyUnknown`] if the token names a key that is not in the set, usable or not.
+    pub(crate) fn refuse_unknown(&self, kid: Option<&str>) -> Result<(), Error> {
+        let Some(kid) = kid else {
+            return Ok(());
+        };
+        let mut known =
+            self.keys.iter().map(Jwk::kid).chain(self.unusable.iter().map(|unusable| unusable.kid.as_deref()));
+        if known.any(|known| known == Some(kid)) { Ok(()) } else { Err(Error::KeyUnknown) }
     }
 }
 

@@ -4,11 +4,13 @@ mod check;
 mod claims;
 mod numeric_date;
 mod rules;
+mod template;
 
-pub use check::check;
+pub use check::{check, check_decrypted};
 pub use claims::Claims;
 pub use numeric_date::NumericDate;
-pub use rules::{Expect, Rules};
+pub use rules::{Events, Expect, Rules, Subject};
+pub use template::Template;
 
 #[cfg(test)]
 mod tests;

@@ -35,7 +35,7 @@ fn key() -> SigningKey {
 }
 
 fn mint_of(issuer: &str, key: &SigningKey) -> Mint {
-    let key = SigningKey::from_pkcs8(Algorithm::Es256, &key.to_pkcs8()).unwrap();
+    let key = SigningKey::from_pkcs8(Algorithm::Es256, &key.to_pkcs8().unwrap()).unwrap();
     Mint::new(issuer, LIFETIME, &[standing(KeyState::Active, key)]).unwrap()
 }
 

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::sync::LazyLock;
 
@@ -158,6 +158,86 @@ fn undecided_rules_refuse_everything() {
         assert_eq!(check(&good, &rules, NOW).unwrap_err(), Error::RulesIncomplete);
     }
     assert!(check(&good, &Rules::ACCESS_TOKEN.issuer("https://id.example").any_audience(), NOW).is_ok());
+}
+
+#[test]
+fn a_template_writes_shared_claims_before_the_others() {
+    let map = |value: Value| value.as_object().unwrap().clone();
+    let signer = Signer::new(&KEY, "JWT");
+    let keys = Jwks::from_keys(vec![KEY.public()]);
+    for (shared, own, all) in [
+        (json!({ "aud": "a", "iss": "i" }), json!({ "sub": "s" }), r#"{"aud":"a","iss":"i","sub":"s"}"#),
+        (json!({ "iss": "i" }), json!({}), r#"{"iss":"i"}"#),
+        (json!({}), json!({ "sub": "s" }), r#"{"sub":"s"}"#),
+        (json!({}), json!({}), "{}"),
+    ] {
+        let token = Template::new(&signer, &map(shared)).sign(&own).unwrap();
+        assert_eq!(jws::verify(&token, &keys, &[Algorithm::Es256]).unwrap().payload, all.as_bytes());
+    }
+    for no_object in [json!([]), json!("x"), json!(null), json!(1)] {
+        let template = Template::new(&signer, &map(json!({ "iss": "i" })));
+        assert_eq!(template.sign(&no_object).unwrap_err(), Error::ClaimsInvalid);
+    }
+    let twice = Template::new(&signer, &map(json!({ "iss": "i" }))).sign(&json!({ "iss": "j" })).unwrap();
+    let verified = jws::verify(&twice, &keys, &[Algorithm::Es256]).unwrap();
+    assert_eq!(check(&verified, &Rules::ANY, NOW).unwrap_err(), Error::ClaimsInvalid);
+}
+
+fn judged(rules: Rules<'static>, claims: Value) -> Result<Claims, Error> {
+    check(&token(rules.typ[0], &claims.to_string()), &rules.issuer("i").audience("a"), NOW)
+}
+
+#[test]
+fn an_id_token_names_its_authorized_party() {
+    let claims = |more: Value| {
+        let mut all = json!({ "iss": "i", "sub": "s", "aud": "a", "exp": NOW + 1, "iat": NOW });
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        all
+    };
+    let judge = |more: Value| judged(Rules::ID_TOKEN, claims(more)).map(drop);
+    assert_eq!(judge(json!({})), Ok(()));
+    assert_eq!(judge(json!({ "azp": "a" })), Ok(()));
+    assert_eq!(judge(json!({ "azp": "b" })), Err(Error::AudienceWrong));
+    assert_eq!(judge(json!({ "azp": 1 })), Err(Error::AudienceWrong));
+    assert_eq!(judge(json!({ "aud": ["a", "b"] })), Err(Error::ClaimMissing("azp")));
+    assert_eq!(judge(json!({ "aud": ["a", "b"], "azp": "a" })), Ok(()));
+    assert_eq!(judge(json!({ "sub": "i" })), Err(Error::SubjectWrong));
+    assert_eq!(judge(json!({ "events": {} })), Err(Error::ClaimForbidden("events")));
+}
+
+#[test]
+fn a_client_assertion_is_short_and_for_one_server() {
+    let claims = |more: Value| {
+        let mut all = json!({ "iss": "i", "sub": "i", "aud": "a", "exp": NOW + 60, "jti": "1" });
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        all
+    };
+    let judge = |more: Value| judged(Rules::CLIENT_ASSERTION, claims(more)).map(drop);
+    assert_eq!(judge(json!({})), Ok(()));
+    assert_eq!(judge(json!({ "aud": ["a"] })), Ok(()));
+    assert_eq!(judge(json!({ "aud": ["a", "b"] })), Err(Error::AudienceWrong));
+    assert_eq!(judge(json!({ "sub": "j" })), Err(Error::SubjectWrong));
+    assert_eq!(judge(json!({ "exp": NOW + 3600 })), Ok(()));
+    assert_eq!(judge(json!({ "exp": NOW + 3601 })), Err(Error::ExpiresTooLate));
+    assert_eq!(judge(json!({ "exp": 1e300 })), Err(Error::ExpiresTooLate));
+    assert_eq!(judge(json!({ "exp": NOW })), Err(Error::Expired));
+}
+
+#[test]
+fn events_are_objects() {
+    let event = "http://schemas.openid.net/event/backchannel-logout";
+    let judge = |events: Value, more: &str| {
+        let mut all =
+            json!({ "iss": "i", "sub": "s", "aud": "a", "exp": NOW + 1, "iat": NOW, "jti": "1", "events": events });
+        all.as_object_mut().unwrap().remove(more);
+        judged(Rules::LOGOUT_TOKEN, all).map(drop)
+    };
+    assert_eq!(judge(json!({ event: {} }), ""), Ok(()));
+    assert_eq!(judge(json!({ event: {}, "other": { "x": 1 } }), ""), Ok(()));
+    assert_eq!(judge(json!({ event: {} }), "sub"), Err(Error::ClaimMissing("sub")));
+    for bad in [json!({}), json!([]), json!([event]), json!(event), json!({ event: true }), json!({ "other": {} })] {
+        assert_eq!(judge(bad.clone(), ""), Err(Error::ClaimInvalid("events")), "{bad}");
+    }
 }
 
 proptest! {

@@ -84,7 +84,7 @@ impl World {
         let jwks = jwks.to_str().unwrap();
         add(&["--id", "signer", "--type", "service", "--auth-method", "private_key_jwt", "--jwks", jwks]);
         let key =
-            format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----", STANDARD.encode(key.to_pkcs8()));
+            format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----", STANDARD.encode(key.to_pkcs8().unwrap()));
         Self { server: home.serve(), web, job, key }
     }
 

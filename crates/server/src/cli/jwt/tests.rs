@@ -152,10 +152,9 @@ fn usage_and_unreadable_files_end_with_two() {
     assert_refused(&verify(&["--jwks", path(&jwks_file("[]"))]), 2, "keys");
     assert_refused(&verify(&["--jwks", path(&file), "--alg", "none"]), 2, "ES256");
     assert_refused(&verify(&["--jwks", path(&file), "--alg", "ES256", "--alg", "a\nb"]), 2, "not supported");
-    assert_refused(&verify(&["--jwks", "https://id.example/jwks.json"]), 2, "not built yet");
+    assert_refused(&verify(&["--jwks", "https://localhost:1/jwks.json"]), 2, "cannot connect");
     assert_refused(&verify(&["--jwks", "http://192.0.2.1/jwks.json"]), 2, "loopback");
     assert_refused(&verify(&["--jwks", "file:///etc/passwd"]), 2, "only files");
-    assert_refused(&jwt(&["decrypt", "--jwks", path(&file)], &token, false), 2, "not built yet");
 
     for line in [
         &["jwt", "verify"][..],
@@ -260,7 +259,147 @@ fn other_places_are_not_asked() {
     ] {
         assert_eq!(refused(url), FetchError::NotLoopback, "{url}");
     }
-    assert_eq!(refused("HTTPS://127.0.0.1/"), FetchError::Https);
     assert_eq!(refused("ftp://127.0.0.1/"), FetchError::Scheme);
     assert!(!fetch::is_url("C:jwks.json") && !fetch::is_url("./a://b") && fetch::is_url("http://x"));
+}
+
+/// Every algorithm, by a key that says which it is, and by one that does not.
+#[test]
+fn a_key_without_alg_counts_if_its_type_leaves_one_choice() {
+    for algorithm in Algorithm::ALL {
+        let key = SigningKey::generate(*algorithm).unwrap();
+        let token = Signer::new(&key, "JWT").sign(b"{}").unwrap();
+        // Private and shared keys may stand in the file, and a key may stand there by itself.
+        let whole = key.jwk().to_private_json();
+        let label = format!(r#""alg":"{algorithm}","#);
+        let unlabelled = whole.replacen(&label, "", 1);
+        for file in [jwks_file(&format!(r#"{{"keys":[{}]}}"#, whole.as_str())), jwks_file(&whole)] {
+            let outcome = jwt(&["verify", "--jwks", path(&file)], &token, false);
+            assert_eq!((outcome.exit, outcome.out.as_str(), outcome.err.as_str()), (0, "{}\n", ""), "{algorithm}");
+        }
+        let file = jwks_file(&unlabelled);
+        let outcome = jwt(&["verify", "--jwks", path(&file)], &token, false);
+        match algorithm {
+            Algorithm::Es256 | Algorithm::Es384 | Algorithm::Es512 | Algorithm::Ed25519 => assert_eq!(outcome.exit, 0),
+            // RFC 9964: such a key without `alg` is none. RSA and `oct` leave several.
+            _ => assert_refused(&outcome, 1, "key_unusable"),
+        }
+        let asked = jwt(&["verify", "--jwks", path(&file), "--alg", algorithm.as_str()], &token, false);
+        assert_eq!(asked.exit == 0, !algorithm.as_str().starts_with("ML-DSA"), "{algorithm}: {}", asked.err);
+        let other = if *algorithm == Algorithm::Es256 { "ES384" } else { "ES256" };
+        let asked = jwt(&["verify", "--jwks", path(&file), "--alg", other], &token, false);
+        assert_refused(&asked, 1, "");
+    }
+}
+
+/// RFC 8037, Appendix A.4: the older name counts if the caller says it, or the key.
+#[test]
+fn eddsa_is_by_option() {
+    let key = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    let token = concat!(
+        "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.",
+        "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"
+    );
+    let file = jwks_file(key);
+    assert_refused(&jwt(&["verify", "--raw", "--jwks", path(&file)], token, false), 1, "algorithm_refused");
+    let outcome = jwt(&["verify", "--raw", "--jwks", path(&file), "--alg", "EdDSA"], token, false);
+    assert_eq!((outcome.exit, outcome.out.as_str()), (0, "Example of Ed25519 signing"));
+    let labelled = jwks_file(&key.replace("\"kty\"", "\"alg\":\"EdDSA\",\"kty\""));
+    assert_eq!(jwt(&["verify", "--raw", "--jwks", path(&labelled)], token, false).exit, 0);
+}
+
+#[test]
+fn a_binary_payload_comes_out_octet_for_octet() {
+    let payload: Vec<u8> = (0..=255).chain([0, b'\r', b'\n', 0xff]).collect();
+    let key = SigningKey::generate(Algorithm::Hs256).unwrap();
+    let file = jwks_file(&key.jwk().to_private_json());
+    let token = Signer::new(&key, "JWT").sign(&payload).unwrap();
+    let line = Line::try_parse_from(["jwt", "verify", "--raw", "--jwks", path(&file)]).unwrap();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    assert_eq!(run(&line.command, &mut Cursor::new(&token), &mut out, &mut err, NOW, false), 0);
+    assert_eq!((out, err), (payload, Vec::new()));
+}
+
+#[test]
+fn a_key_that_is_for_something_else_is_not_used() {
+    let key = SigningKey::generate(Algorithm::Es256).unwrap();
+    let token = Signer::new(&key, "JWT").sign(b"{}").unwrap();
+    let good = key.public().to_json();
+    assert!(good.contains(r#""alg":"ES256""#) && good.contains(r#""use":"sig""#));
+    for bad in [
+        good.replace(r#""use":"sig""#, r#""use":"enc""#),
+        good.replace(r#""use":"sig""#, r#""key_ops":["encrypt"]"#),
+        good.replace(r#""alg":"ES256""#, r#""alg":"ECDH-ES""#),
+        good.replace(r#""alg":"ES256""#, r#""alg":"ES521""#),
+        good.replace("P-256", "P-384"),
+        good.replace(r#""kty":"EC""#, r#""kty":"RSA""#),
+        good.replace(r#""kty":"EC""#, r#""kty":"EC","kty":"EC""#),
+    ] {
+        let file = jwks_file(&format!(r#"{{"keys":[{bad}]}}"#));
+        for more in [&[][..], &["--alg", "ES256"]] {
+            assert_refused(
+                &jwt(&[&["verify", "--jwks", path(&file)], more].concat(), &token, false),
+                1,
+                "key_unusable",
+            );
+        }
+    }
+}
+
+/// Answers one request over TLS with these bytes, and says goodbye if it is polite.
+fn serve_tls(answer: String, polite: bool) -> u16 {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let certificate = CertificateDer::from_pem_slice(include_bytes!("../../http/tls/tests/one.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("../../http/tls/tests/one.key")).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    std::thread::spawn(move || {
+        let (socket, _) = listener.accept().unwrap();
+        let connection = rustls::ServerConnection::new(std::sync::Arc::new(config)).unwrap();
+        let mut stream = rustls::StreamOwned::new(connection, socket);
+        // A client that does not trust the certificate is gone before it asks.
+        let mut request = [0; 512];
+        if stream.read(&mut request).is_ok_and(|length| request[..length].starts_with(b"GET /jwks.json HTTP/1.0\r\n")) {
+            _ = stream.write_all(answer.as_bytes());
+            if polite {
+                stream.conn.send_close_notify();
+            }
+            _ = stream.flush();
+        }
+    });
+    port
+}
+
+#[test]
+fn a_key_set_comes_over_https_from_whom_the_certificate_names() {
+    let trusted = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/tls/tests/one.pem").into());
+    let other = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/tls/tests/other.pem").into());
+    let get = |host: &str, answer: &str, polite, trusting: &Option<std::ffi::OsString>| {
+        let url = format!("https://{host}:{}/jwks.json", serve_tls(answer.to_owned(), polite));
+        fetch::get_trusting(&url, 1000, trusting.clone())
+    };
+    let measured = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    let unmeasured = "HTTP/1.0 200 OK\r\n\r\n{}";
+    for host in ["localhost", "127.0.0.1"] {
+        assert_eq!(get(host, measured, true, &trusted).as_deref(), Ok(&b"{}"[..]));
+    }
+    assert_eq!(get("localhost", unmeasured, true, &trusted).as_deref(), Ok(&b"{}"[..]));
+    // Cut off: good only if all that was announced has come.
+    assert_eq!(get("localhost", measured, false, &trusted).as_deref(), Ok(&b"{}"[..]));
+    assert_eq!(get("localhost", unmeasured, false, &trusted), Err(FetchError::Answer));
+    assert_eq!(get("localhost", "HTTP/1.1 302 Found\r\n\r\n", true, &trusted), Err(FetchError::Status(302)));
+
+    // A certificate of somebody else, a name that it does not have, no authorities at all.
+    assert!(matches!(get("localhost", measured, true, &other), Err(FetchError::Connection(_))));
+    assert!(matches!(get("127.0.0.2", measured, true, &trusted), Err(FetchError::Connection(_))));
+    let none = Some("/does/not/exist".into());
+    assert_eq!(get("localhost", measured, true, &none), Err(FetchError::Authorities));
 }
