@@ -578,7 +578,8 @@ pub trait Store: Send + Sync {
     fn identity(&self) -> Answer<'_, Identity>;
     /// Remembers them. Check values are only ever added.
     fn remember(&self, identity: Identity) -> Answer<'_, ()>;
-    /// Ends the next `limit` sessions of everybody after one; the last of them, `None` once all have ended.
+    /// Ends the next `limit` sessions of everybody after one; the last of them, `None` once all have ended, and with them the grants
+    /// that have no session.
     fn end_sessions_of_all(&self, end: End, after: Option<SessionId>, limit: u32) -> Answer<'_, Option<SessionId>>;
     /// How many sessions live as far as the rows say: a passed deadline counts once it is written. Reads them all, so it is asked
     /// seldom, and is no part of a request.

@@ -22,6 +22,18 @@ pub fn has(scope: &str, part: &str) -> bool {
     scope.split(' ').any(|known| known == part)
 }
 
+/// The parts, each once: however often something is said, a token repeats nothing.
+#[must_use]
+pub fn each_once(scope: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    for part in scope.split(' ').filter(|part| !part.is_empty()) {
+        if !kept.contains(&part) {
+            kept.push(part);
+        }
+    }
+    kept.join(" ")
+}
+
 /// Whether each part of `asked` is in `granted`.
 #[must_use]
 pub fn is_within(asked: &str, granted: &str) -> bool {

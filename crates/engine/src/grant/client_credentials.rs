@@ -42,7 +42,7 @@ pub fn issue(engine: &Engine, client: &Client, asked: Option<&str>, resource: Op
         client.metadata.scope.split(' ').filter(|part| !part.is_empty() && !of_people(part)).collect();
     let granted = match asked {
         None => registered.join(" "),
-        Some(asked) if asked.split(' ').all(|part| registered.contains(&part)) => asked.to_owned(),
+        Some(asked) if asked.split(' ').all(|part| registered.contains(&part)) => scope::each_once(asked),
         Some(_) => return Ok(Issued::Scope),
     };
     let expires_in = client.metadata.access_token_lifetime.unwrap_or(engine.settings.access_token);

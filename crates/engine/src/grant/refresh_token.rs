@@ -35,7 +35,7 @@ pub async fn renew(
     context: Context,
 ) -> Result<Renewed, Broken> {
     let authentication = engine.store.authentication(presented.grant).await?;
-    let terms = Terms { scope: asked.map(str::to_owned), authentication, ..Terms::of(client) };
+    let terms = Terms { scope: asked.map(scope::each_once), authentication, ..Terms::of(client) };
     let used = Use {
         presented,
         client: client.id.clone(),

@@ -14,117 +14,23 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use regrant_engine::{
-    authorize::{self, Authorization, Destination, Done, Nowhere, Refused, Request, ResponseMode, Step},
+    authorize::{self, Authorization, Destination, Done, Refused, Request, ResponseMode, Step},
     code,
     id::ClientId,
     id_token,
     interaction::{Interaction, Kind},
-    ports::Broken,
     single_sign_on,
 };
 
 use super::{
     App, Shared,
-    parameters::{Parameters, Unreadable, encoded},
-    protocol_error::{ApiError, oauth::refused},
+    parameters::{Parameters, encoded},
+    protocol_error::{oauth::refused, page::Told},
 };
 use crate::pages::{self, Application, ENGLISH, Page};
 
 /// The longest query that is read, in bytes: it has to fit into an address once more, sealed.
 const LONGEST: usize = 6 * 1024;
-
-/// What a person is told on a page of our own.
-pub(super) enum Told {
-    /// Nobody can be sent anywhere.
-    Nowhere(Nowhere),
-    /// The request cannot be read.
-    Unreadable(Unreadable),
-    /// It is too long.
-    TooLong,
-    /// What waited is over, or was never ours.
-    Over,
-    /// A form came from another site.
-    CrossOrigin,
-    /// `post_logout_redirect_uri` is not registered for the client, or nobody knows for which.
-    LogoutUri,
-    /// The client of the logout is not the hint's.
-    LogoutClient,
-    /// The machine broke.
-    Broken(Broken),
-    /// Any other error of a request.
-    Api(ApiError),
-}
-
-impl From<Broken> for Told {
-    fn from(broken: Broken) -> Self {
-        Self::Broken(broken)
-    }
-}
-
-impl From<Unreadable> for Told {
-    fn from(unreadable: Unreadable) -> Self {
-        Self::Unreadable(unreadable)
-    }
-}
-
-impl From<ApiError> for Told {
-    fn from(error: ApiError) -> Self {
-        match error {
-            ApiError::CrossOrigin => Self::CrossOrigin,
-            ApiError::Broken(broken) => Self::Broken(broken),
-            other => Self::Api(other),
-        }
-    }
-}
-
-impl IntoResponse for Told {
-    fn into_response(self) -> Response {
-        let bad = StatusCode::BAD_REQUEST;
-        let (status, sentence) = match self {
-            Self::Nowhere(Nowhere::Client) => {
-                (bad, "The application that sent you here is not known: client_id is missing or wrong.".to_owned())
-            }
-            Self::Nowhere(Nowhere::Grant) => {
-                (bad, "The application that sent you here cannot sign people in (client_id).".to_owned())
-            }
-            Self::Nowhere(Nowhere::RedirectUri) => (
-                bad,
-                "The application that sent you here did not say an address of its own to go back to: redirect_uri is missing or \
-                 not registered."
-                    .to_owned(),
-            ),
-            Self::Unreadable(why) => (bad, format!("The request cannot be read: {why}.")),
-            Self::TooLong => (bad, "The request is too long.".to_owned()),
-            Self::Over => {
-                (bad, "This took too long, or the address is not whole. Go back to the application and begin anew.".to_owned())
-            }
-            Self::CrossOrigin => {
-                (StatusCode::FORBIDDEN, "This form came from another site, so nothing was done.".to_owned())
-            }
-            Self::LogoutUri => (
-                bad,
-                "The application did not say an address of its own to go to: post_logout_redirect_uri is not registered for it, \
-                 or it did not say who it is (id_token_hint, client_id)."
-                    .to_owned(),
-            ),
-            Self::LogoutClient => (bad, "client_id and id_token_hint name different applications.".to_owned()),
-            Self::Broken(broken) => {
-                tracing::error!(%broken, "answered 503");
-                let sentence = "The server is not available for the moment. Try again in a few seconds.";
-                (StatusCode::SERVICE_UNAVAILABLE, sentence.to_owned())
-            }
-            Self::Api(error) => {
-                let told = error.told();
-                (told.0, told.3)
-            }
-        };
-        let mut response = pages::respond(status, &Page::Error { sentence: &sentence }, &ENGLISH, None);
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
-        }
-        response
-    }
-}
 
 /// `GET /oauth2/authorize`
 pub(super) async fn show(
@@ -143,12 +49,20 @@ pub(super) async fn show(
         None if query.len() > LONGEST => return Err(Told::TooLong),
         None => (None, asked),
     };
+    let waiting = || {
+        let fresh = || Interaction::new(Kind::Authorize, asked.to_query(), app.engine.now());
+        interaction.clone().unwrap_or_else(fresh).seal(&app.engine)
+    };
+    let signed_in = app.signed_in(&headers).await?;
     let authorization = match asked_for(&app, &asked).await? {
         Ok(authorization) => authorization,
+        // RFC 9700 §4.11.2: nobody is redirected before they signed in, errors included; but `prompt=none` asks for just that.
+        Err(_) if signed_in.is_none() && asked.get("prompt") != Some("none") => {
+            return Ok(see_other(&format!("/login?request={}", waiting())));
+        }
         Err((to, error)) => return Ok(refuse(&app, &to, error)),
     };
     let done = interaction.as_ref().map_or(Done::default(), Interaction::done);
-    let signed_in = app.signed_in(&headers).await?;
     if let Some(signed_in) = &signed_in {
         single_sign_on::touch(&app.engine, signed_in).await?;
     }
@@ -159,10 +73,6 @@ pub(super) async fn show(
         None => None,
     };
     let step = authorize::step(&authorization, present.as_ref(), consent.as_ref(), done, app.engine.now());
-    let waiting = || {
-        let fresh = || Interaction::new(Kind::Authorize, asked.to_query(), app.engine.now());
-        interaction.clone().unwrap_or_else(fresh).seal(&app.engine)
-    };
     match (step, &signed_in) {
         (Step::Issue, Some(signed_in)) => match code::issue(&app.engine, &authorization, signed_in).await {
             Ok(code) => Ok(answer(&app, &authorization.to, vec![("code", code.to_string())])),

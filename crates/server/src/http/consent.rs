@@ -17,9 +17,10 @@ use regrant_engine::{
 
 use super::{
     App, Shared,
-    authorize::{Told, asked_for, refuse, see_other},
+    authorize::{asked_for, refuse, see_other},
     caller::Peer,
     parameters::Parameters,
+    protocol_error::page::Told,
 };
 use crate::pages::{self, Application, ENGLISH, Page};
 
@@ -84,13 +85,12 @@ pub(super) async fn decide(
 async fn waiting(app: &App, headers: &HeaderMap, request: &str) -> Result<Result<Waiting, Response>, Told> {
     let interaction = Interaction::open(&app.engine, request, Kind::Authorize).ok_or(Told::Over)?;
     let parameters = Parameters::parse(&interaction.query)?;
-    let asked = match asked_for(app, &parameters).await? {
-        Ok(asked) => asked,
-        Err((to, error)) => return Ok(Err(refuse(app, &to, error))),
+    // Signed out meanwhile: from the beginning.
+    let Some(signed_in) = app.signed_in(headers).await? else {
+        return Ok(Err(see_other(&format!("/oauth2/authorize?resume={request}"))));
     };
-    Ok(match app.signed_in(headers).await? {
-        Some(signed_in) => Ok(Waiting { interaction, asked, signed_in }),
-        // Signed out meanwhile: from the beginning.
-        None => Err(see_other(&format!("/oauth2/authorize?resume={request}"))),
+    Ok(match asked_for(app, &parameters).await? {
+        Ok(asked) => Ok(Waiting { interaction, asked, signed_in }),
+        Err((to, error)) => Err(refuse(app, &to, error)),
     })
 }

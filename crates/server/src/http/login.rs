@@ -15,9 +15,10 @@ use regrant_engine::{
 
 use super::{
     App, Shared,
-    authorize::{Told, asked_for, see_other},
+    authorize::{asked_for, see_other},
     caller::Peer,
     parameters::Parameters,
+    protocol_error::page::Told,
 };
 use crate::pages::{self, Application, ENGLISH, Page, Problem};
 
@@ -94,10 +95,9 @@ async fn form(app: &App, request: &str, typed: Option<&str>, problem: Option<Pro
         let asked = Parameters::parse(&interaction.query)?;
         asked.get("login_hint").unwrap_or_default().clone_into(&mut hint);
         // What is wrong with it is told where the browser goes next.
-        if let Ok(authorization) = asked_for(app, &asked).await? {
-            application = Some(Application::of(&authorization.to.client));
-            leads_to = Some(authorization.to.redirect_uri);
-        }
+        let to = asked_for(app, &asked).await?.map_or_else(|(to, _)| to, |authorization| authorization.to);
+        application = Some(Application::of(&to.client));
+        leads_to = Some(to.redirect_uri);
     }
     let identifier = typed.unwrap_or(&hint);
     let status = match problem {

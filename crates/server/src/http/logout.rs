@@ -23,8 +23,9 @@ use regrant_engine::{
 
 use super::{
     App, Shared,
-    authorize::{Told, see_other, with_query},
+    authorize::{see_other, with_query},
     parameters::Parameters,
+    protocol_error::page::Told,
 };
 use crate::pages::{self, ENGLISH, Page};
 

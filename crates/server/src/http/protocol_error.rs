@@ -2,6 +2,7 @@
 //! `reason`. 401 is over, 403 needs more or comes from the wrong origin, 429 and 503 come with Retry-After and end nothing.
 
 pub(super) mod oauth;
+pub(super) mod page;
 
 use axum::{
     Json,

@@ -1,4 +1,4 @@
-//! The demo's pages in a real browser: `play.mjs` plays them with Debian's Chromium, against a real `regrant demo`.
+//! Pages in a real browser. Those of the provider: `pages.mjs`. The demo's: `play.mjs` plays them with Debian's Chromium, against a real `regrant demo`.
 //!
 //! Playwright drives the browser and axe looks for what keeps people out. Both come from npm as `package-lock.json` pins them;
 //! Playwright's own browsers are not downloaded.
@@ -10,6 +10,10 @@
     clippy::indexing_slicing,
     reason = "a test that cannot go on fails; clippy's own leave for tests does not reach helpers in tests/"
 )]
+
+#[allow(dead_code, unused_imports, reason = "it is shared with tests/e2e, and each uses what it needs")]
+#[path = "../e2e/support/mod.rs"]
+mod support;
 
 use std::{
     fs,
@@ -40,6 +44,32 @@ fn the_demo_pages_play_the_whole_story() {
     let (out, errors) = (String::from_utf8_lossy(&played.stdout), String::from_utf8_lossy(&played.stderr));
     assert!(played.status.success(), "{}\n{out}\n{errors}", played.status);
     assert!(out.contains("everything happened as told"), "{out}\n{errors}");
+}
+
+/// The provider's pages: with and without script, on a telephone and a desktop, light and dark.
+#[test]
+fn the_pages_lead_through_a_sign_in_and_keep_nobody_out() {
+    let browser = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
+    install(&browser);
+    let home = support::Home::with_user();
+    let callback = "http://127.0.0.1:9/cb";
+    let scope = "openid profile email offline_access orders:read";
+    let named = ["client", "add", "--id", "shop", "--type", "public", "--name", "The Shop", "--redirect-uri", callback];
+    let linked =
+        ["--scope", scope, "--policy-uri", "https://shop.example/privacy", "--tos-uri", "https://shop.example/terms"];
+    home.regrant(&[&named[..], &linked].concat()).ok();
+    let server = home.serve();
+    let scratch = tempfile::tempdir().unwrap();
+    let played = Command::new(in_path("node"))
+        .arg(browser.join("pages.mjs"))
+        .args([server.issuer.as_str(), in_path("chromium").to_str().unwrap(), support::EMAIL, support::PASSWORD])
+        .env("HOME", scratch.path())
+        .env("TMPDIR", scratch.path())
+        .stdin(Stdio::null())
+        .output()
+        .expect("node starts");
+    let (out, errors) = (String::from_utf8_lossy(&played.stdout), String::from_utf8_lossy(&played.stderr));
+    assert!(played.status.success() && out.contains("every page is as it should be"), "{out}\n{errors}");
 }
 
 /// Puts the two packages in place, unless they are there as the lock file wants them.

@@ -46,6 +46,14 @@ fn whoever_is_not_sure_of_the_address_sends_nobody_there() {
 fn what_is_wrong_with_a_request_is_told_to_its_application() {
     let world = World::new();
     let mut browser = world.browser();
+    // RFC 9700 §4.11.2: not before somebody has signed in; only prompt=none asks for just that.
+    let wrong = world.request("shop", &[("scope", "stock:read")]);
+    assert!(location(&browser.get(&wrong)).starts_with("/login?request="));
+    let silent = location(&browser.get(&world.request("shop", &[("scope", "stock:read"), ("prompt", "none")])));
+    assert_eq!(parameter(&silent, "error").as_deref(), Some("invalid_scope"));
+    let nobody = location(&browser.get(&world.request("shop", &[("prompt", "none")])));
+    assert_eq!(parameter(&nobody, "error").as_deref(), Some("login_required"));
+    assert_eq!(parameter(&browser.walk(&wrong), "error").as_deref(), Some("invalid_scope"));
     for (change, error) in [
         (("response_type", ""), "invalid_request"),
         (("response_type", "token"), "unsupported_response_type"),
@@ -64,7 +72,7 @@ fn what_is_wrong_with_a_request_is_told_to_its_application() {
         (("request", "x"), "request_not_supported"),
         (("request_uri", "https://a.example/"), "request_uri_not_supported"),
         (("registration", "{}"), "registration_not_supported"),
-        (("prompt", "none"), "login_required"),
+        (("prompt", "none"), "consent_required"),
     ] {
         let to = location(&browser.get(&world.request("shop", &[change])));
         assert!(to.starts_with(&format!("{CALLBACK}&error=")), "{to}");

@@ -165,7 +165,7 @@ fn a_refresh_token_renews_itself_through_the_one_rotation() {
         shop.post("/oauth2/token", &[("grant_type", "refresh_token"), ("refresh_token", &token), ("scope", scope)])
     };
     refused(&ask("openid phone"), 400, "invalid_scope");
-    let less = ask("email").expect(200).json();
+    let less = ask("email email").expect(200).json();
     assert_eq!((&less["scope"], less.get("id_token")), (&json!("email"), None));
     let all = shop.refresh(&text(&less, "refresh_token")).expect(200).json();
     assert_eq!(all["scope"], "openid profile email");
@@ -248,7 +248,7 @@ fn a_service_gets_tokens_of_its_own() {
     let job = world.job();
     let ask =
         |more: &[(&str, &str)]| job.post("/oauth2/token", &[&[("grant_type", "client_credentials")], more].concat());
-    let tokens = ask(&[("scope", "stock:read")]).expect(200).json();
+    let tokens = ask(&[("scope", "stock:read stock:read")]).expect(200).json();
     assert_members(&tokens, &["access_token", "token_type", "expires_in", "scope"]);
     let claims = world.verified(&text(&tokens, "access_token"), &world.server.issuer);
     assert_eq!(

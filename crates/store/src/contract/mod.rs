@@ -141,6 +141,7 @@ macro_rules! contract {
                 a_code_against_an_end_gives_nothing_that_lives_on,
                 online_grants_end_with_their_session_and_offline_ones_do_not,
                 a_removed_client_ends_its_grants_and_nobody_elses,
+                the_end_of_everybodys_sessions_ends_what_outlives_them,
                 a_consent_grows_and_its_end_ends_what_it_allowed,
                 what_may_be_used_once_is_used_by_one,
             }

@@ -263,6 +263,25 @@ pub(super) async fn a_removed_client_ends_its_grants_and_nobody_elses(world: Wor
     assert!(seen(&world, &reference).await.is_some());
 }
 
+/// A restored backup, or another issuer, signs everybody out: applications with offline access, too.
+pub(super) async fn the_end_of_everybodys_sessions_ends_what_outlives_them(world: World) {
+    world.user("ada").await;
+    let client = app(&world, "web").await;
+    let reference = sign_in(&world, "ada", None).await;
+    let offline = tokens(&world, &client, &code(&world, &client, &reference, "a offline_access").await).await.unwrap();
+    let end =
+        regrant_engine::ports::End { at: world.engine().now(), reason: Reason::RevokedByAdmin, actor: Actor::Operator };
+    let mut last = None;
+    loop {
+        last = world.store().end_sessions_of_all(end, last, 1).await.unwrap();
+        if last.is_none() {
+            break;
+        }
+    }
+    assert_eq!(refresh(&world, &client, &text(&offline)).await, Err(WireReason::Ended));
+    assert_eq!(world.store().has_live_sessions(world.engine().now()).await, Ok(false));
+}
+
 pub(super) async fn a_consent_grows_and_its_end_ends_what_it_allowed(world: World) {
     let ada = world.user("ada").await;
     let client = app(&world, "web").await;

@@ -248,6 +248,13 @@ pub(super) fn end_next(
     for (id, user) in &next {
         end_rows(db, random, *id, *user, end)?;
     }
+    if next.is_empty() {
+        // Everybody's sessions are over: so is what outlives them.
+        db.prepare_cached(
+            "UPDATE grants SET ended_at = ?1, end_reason = ?2 WHERE session_id IS NULL AND ended_at IS NULL",
+        )?
+        .execute(params![end.at.millis(), end.reason.as_str()])?;
+    }
     Ok(next.last().map(|(id, _)| *id))
 }
 
