@@ -227,10 +227,7 @@ impl Renewal {
             grant: None,
             client: None,
             reason: None,
-            context: Some(Origin {
-                network: self.prefix.to_string(),
-                user_agent: self.user_agent.as_str().to_owned(),
-            }),
+            context: Some(Origin { network: self.prefix.to_string(), user_agent: self.user_agent.as_str().to_owned() }),
             data: Map::new(),
         };
         event.of(grant).with("presented", self.issued.0.saturating_sub(1)).with("issued", self.issued.0)

@@ -248,7 +248,7 @@ async fn of_grant(
         subject,
         session: None,
         user: Some(grant.user),
-        identifier: facts.identifier,
+        identifier: facts.identifier.clone(),
         state: if reason.is_none() { "alive" } else { "ended" },
         reason,
         because: reason.map(Reason::sentence),

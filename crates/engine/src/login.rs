@@ -282,12 +282,13 @@ pub(crate) async fn open(
         forgive: keys.iter().take(2).copied().collect(),
     };
     let facts = match engine.store.open_session(new).await? {
-        Opened::Opened { facts } => facts,
+        Opened::Opened { facts } => Arc::new(facts),
         Opened::UserChanged => return Ok(SignIn::Wrong),
     };
     let state = State {
         session: Some(Life::Alive),
         user: Owner::Active(account.epoch),
+        session_until: None,
         client_exists: true,
         consent_stands: true,
         grant,

@@ -245,7 +245,9 @@ impl Mint {
             scope,
             roles: &facts.roles,
         };
-        let mut payload = serde_json::to_vec(&claims).ok()?;
+        // Most need no more: a buffer that has to grow is copied each time.
+        let mut payload = Vec::with_capacity(768);
+        serde_json::to_writer(&mut payload, &claims).ok()?;
         self.claims.append(&mut payload, facts, grant.user);
         self.keys().signer.sign(&payload).ok().map(AccessToken)
     }

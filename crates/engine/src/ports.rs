@@ -80,7 +80,7 @@ pub struct Loaded {
     /// What is decided on.
     pub state: State,
     /// What access tokens tell.
-    pub facts: Facts,
+    pub facts: Arc<Facts>,
 }
 
 /// What access tokens tell of a session and its user.

@@ -163,7 +163,7 @@ pub struct Tokens {
     /// Which session; `None` for an offline grant.
     pub session: Option<SessionId>,
     /// What an authenticating proxy passes on.
-    pub facts: Facts,
+    pub facts: Arc<Facts>,
     /// When the session ends if it is not used. `None` for a replay and for a peek: it would tell when the rotation was.
     pub idle: Option<IdleDeadline>,
     /// How long the refresh token can be kept, for the cookie; tells nothing about when a rotation was.
@@ -269,8 +269,9 @@ impl Tokens {
     ) -> Result<Self, Broken> {
         let grant = &loaded.state.grant;
         let lifetime = terms.access_token.unwrap_or(engine.mint.lifetime());
-        let mut facts = loaded.facts.clone();
+        let mut facts = Arc::clone(&loaded.facts);
         if let Some(Authentication { auth_time, amr }) = terms.authentication.clone() {
+            let facts = Arc::make_mut(&mut facts);
             (facts.auth_time, facts.amr) = (auth_time, amr);
         }
         let scope = scope_now(terms.scope.as_deref().unwrap_or(&grant.scope), &facts.roles);
@@ -403,8 +404,9 @@ fn sentence(engine: &Engine, used: &Use, loaded: Option<&Loaded>, now: Time) -> 
     };
     let ends = ends.map(|reason| End { at: now.max(grant.last_event), reason, actor: Actor::User });
     let write = next.is_some();
-    let State { session, user, client_exists, consent_stands, .. } = loaded.state;
-    let state = State { grant: next.unwrap_or_else(|| grant.clone()), session, user, client_exists, consent_stands };
+    let State { session, session_until, user, client_exists, consent_stands, .. } = loaded.state;
+    let grant_now = next.unwrap_or_else(|| grant.clone());
+    let state = State { grant: grant_now, session, session_until, user, client_exists, consent_stands };
     let renewed = match decision {
         Decision::Rotated { next: issued } => Some(Renewal {
             at: state.grant.rotated_at,
@@ -419,7 +421,7 @@ fn sentence(engine: &Engine, used: &Use, loaded: Option<&Loaded>, now: Time) -> 
         events: told(engine, grant, &attempt, &decision, now),
         mail: (decision == Decision::Reused).then(|| warning(grant, &attempt, now)),
         decision,
-        loaded: Some(Box::new(Loaded { state, facts: loaded.facts.clone() })),
+        loaded: Some(Box::new(Loaded { state, facts: Arc::clone(&loaded.facts) })),
         write,
         ends,
     }
@@ -474,7 +476,9 @@ fn warning(grant: &Grant, attempt: &Attempt, now: Time) -> Mail {
 pub fn decide(state: Option<&State>, attempt: &Attempt, policy: &Policy, now: Time) -> Decision {
     // Row 1 is `RefreshKeys::open`: it needs no state.
     // Row 2: no such grant, or one that this token is not of.
-    let Some(State { grant, session, user, client_exists, consent_stands }) = state.filter(|_| attempt.genuine) else {
+    let Some(State { grant, session, session_until, user, client_exists, consent_stands }) =
+        state.filter(|_| attempt.genuine)
+    else {
         return Decision::Unknown;
     };
     // The minute of the limits is the clock's own: pinned to the last event it would not end until a wild clock is caught up.
@@ -504,6 +508,9 @@ pub fn decide(state: Option<&State>, attempt: &Attempt, policy: &Policy, now: Ti
     if let Some(Life::Ended { reason, .. }) = session {
         let own = grant.endpoint == Endpoint::Session;
         return Decision::Ended(if own { *reason } else { Reason::SessionEnded });
+    }
+    if session_until.is_some_and(|until| now >= until) {
+        return Decision::Ended(Reason::SessionEnded);
     }
     match user {
         Owner::Gone => return Decision::Ended(Reason::UserDeleted),

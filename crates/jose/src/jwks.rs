@@ -150,34 +150,41 @@ impl Jwks {
         kid: Option<&'n str>,
         algorithm: Algorithm,
     ) -> Result<impl Iterator<Item = &'k Jwk> + use<'k, 'n>, Error> {
-        // RFC 7515 §4.1.4: `kid` says which key; another one is no substitute. It is compared, and used for nothing else
-        // (RFC 8725 §3.10).
-        let mut candidates = self
-            .keys
-            .iter()
-            .filter(move |key| kid.is_none_or(|kid| key.kid() == Some(kid)))
-            .filter(move |key| key.verifies(algorithm));
+        let mut candidates = self.named(kid).filter(move |key| key.verifies(algorithm));
         let Some(first) = candidates.next() else {
             self.refuse_unknown(kid)?;
             return Err(Error::KeyUnusable);
         };
         // RFC 7517 §4.5: different keys have different names. Where two do not, the name says nothing, and guessing which was
         // meant is not for us.
-        if kid.is_some() && candidates.any(|other| other.thumbprint() != first.thumbprint()) {
+        if first.kid().is_some() && kid.is_some() && candidates.any(|other| other.thumbprint() != first.thumbprint()) {
             return Err(Error::KeyAmbiguous);
         }
         // With a name, that was all of them, and the same key again needs no second try.
         Ok(iter::once(first).chain(candidates))
     }
 
-    /// [`Error::KeyUnknown`] if the token names a key that is not in the set, usable or not.
+    /// The keys that a token with this `kid` may mean: those of that name, or if there are none, those without a name.
+    ///
+    /// RFC 7515 §4.1.4: `kid` says which key; one of another name is no substitute. It is compared, and used for nothing else
+    /// (RFC 8725 §3.10).
+    pub(crate) fn named<'k, 'n>(&'k self, kid: Option<&'n str>) -> impl Iterator<Item = &'k Jwk> + use<'k, 'n> {
+        let meant = kid.filter(|_| self.has(kid));
+        self.keys.iter().filter(move |key| kid.is_none() || key.kid() == meant)
+    }
+
+    /// Whether a key has this name, usable or not.
+    fn has(&self, kid: Option<&str>) -> bool {
+        self.keys
+            .iter()
+            .map(Jwk::kid)
+            .chain(self.unusable.iter().map(|unusable| unusable.kid.as_deref()))
+            .any(|k| k == kid)
+    }
+
+    /// [`Error::KeyUnknown`] if the token names a key that is not in the set, usable or not, nor is one without a name.
     pub(crate) fn refuse_unknown(&self, kid: Option<&str>) -> Result<(), Error> {
-        let Some(kid) = kid else {
-            return Ok(());
-        };
-        let mut known =
-            self.keys.iter().map(Jwk::kid).chain(self.unusable.iter().map(|unusable| unusable.kid.as_deref()));
-        if known.any(|known| known == Some(kid)) { Ok(()) } else { Err(Error::KeyUnknown) }
+        if kid.is_none() || self.has(kid) || self.has(None) { Ok(()) } else { Err(Error::KeyUnknown) }
     }
 }
 

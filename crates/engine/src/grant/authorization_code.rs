@@ -81,12 +81,13 @@ fn good(engine: &Engine, client: &Client, loaded: &LoadedCode, context: &Context
     let state = State {
         session: grant.session.map(|_| Life::Alive),
         user: Owner::Active(code.epoch),
+        session_until: None,
         client_exists: true,
         consent_stands: true,
         grant,
     };
     Redemption::Granted {
-        loaded: Box::new(Loaded { state, facts: loaded.facts.clone() }),
+        loaded: Box::new(Loaded { state, facts: Arc::new(loaded.facts.clone()) }),
         authentication: code.authentication.clone(),
         nonce: code.nonce.clone(),
         event,

@@ -16,6 +16,9 @@ pub struct State {
     pub grant: Grant,
     /// The session that it belongs to, `None` for an offline grant.
     pub session: Option<Life>,
+    /// When that session's own grant passes its deadline, where it is another than this one: an online grant ends with its
+    /// session, also where nobody has written that end yet.
+    pub session_until: Option<Time>,
     /// The user that it belongs to.
     pub user: Owner,
     /// Whether its client still exists.

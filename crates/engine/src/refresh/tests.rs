@@ -81,6 +81,7 @@ impl Scene {
             state: State {
                 session: Some(Life::Alive),
                 user: Owner::Active(grant.epoch),
+                session_until: None,
                 client_exists: true,
                 consent_stands: true,
                 grant,
@@ -278,7 +279,7 @@ fn row_05_an_ended_grant_tells_its_reason_for_any_generation_and_stays_as_it_is(
 #[test]
 fn row_06_what_a_grant_hangs_on_ends_it_with_its_own_reason() {
     type Change = fn(&mut Scene);
-    let cases: [(&str, Change, Reason); 7] = [
+    let cases: [(&str, Change, Reason); 8] = [
         (
             "the session",
             |scene| {
@@ -286,6 +287,7 @@ fn row_06_what_a_grant_hangs_on_ends_it_with_its_own_reason() {
             },
             Reason::RevokedByAdmin,
         ),
+        ("its session's deadline", |scene| scene.state.session_until = Some(ROTATED), Reason::SessionEnded),
         ("the epoch", |scene| scene.state.user = Owner::Active(Epoch(4)), Reason::EpochRaised),
         ("the user, disabled", |scene| scene.state.user = Owner::Disabled, Reason::UserDisabled),
         ("the user, gone", |scene| scene.state.user = Owner::Gone, Reason::UserDeleted),
@@ -700,13 +702,14 @@ fn of_two_rows_that_match_the_first_one_wins() {
     const OVER: Life = Life::Ended { at: ROTATED, reason: Reason::SignedOut };
     const SESSION_OVER: Life = Life::Ended { at: ROTATED, reason: Reason::RevokedByUser };
     // In the order of the table, row 6 in the order of its words.
-    let faults: [Fault; 17] = [
+    let faults: [Fault; 18] = [
         ("2", |scene| scene.attempt.genuine = false, Decision::Unknown),
         ("3 client", |scene| scene.attempt.client = ClientId("another".to_owned()), Decision::Refused(Refusal::Client)),
         ("3 endpoint", |scene| scene.attempt.endpoint = Endpoint::OAuth, Decision::Refused(Refusal::Client)),
         ("4", |scene| scene.attempt.proof = None, Decision::Refused(Refusal::Proof)),
         ("5", |scene| scene.state.grant.life = OVER, Decision::Ended(Reason::SignedOut)),
         ("6 session", |scene| scene.state.session = Some(SESSION_OVER), Decision::Ended(Reason::RevokedByUser)),
+        ("6 session's deadline", |scene| scene.state.session_until = Some(BORN), Decision::Ended(Reason::SessionEnded)),
         ("6 epoch", |scene| scene.state.user = Owner::Active(Epoch(9)), Decision::Ended(Reason::EpochRaised)),
         ("6 disabled", |scene| scene.state.user = Owner::Disabled, Decision::Ended(Reason::UserDisabled)),
         ("6 client", |scene| scene.state.client_exists = false, Decision::Ended(Reason::ClientRemoved)),

@@ -183,6 +183,7 @@ impl Ours {
                 grant,
                 session: None,
                 user: Owner::Active(Epoch(0)),
+                session_until: None,
                 client_exists: true,
                 consent_stands: true,
             },

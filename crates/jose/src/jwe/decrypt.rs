@@ -56,8 +56,9 @@ pub fn decrypt(
     };
 
     // RFC 7516 §4.1.6: `kid` says which key. It is compared, and used for nothing else (RFC 8725 §3.10).
-    keys.refuse_unknown(header.kid.as_deref())?;
-    let candidates = keys.keys().iter().filter(|key| header.kid.is_none() || key.kid() == header.kid.as_deref());
+    let kid = header.kid.clone();
+    keys.refuse_unknown(kid.as_deref())?;
+    let candidates = keys.named(kid.as_deref());
     let mut candidates = candidates.filter_map(|key| Some((key, PrivateHalf::of(key, alg, enc)?))).peekable();
     if candidates.peek().is_none() {
         return Err(Error::KeyUnusable);

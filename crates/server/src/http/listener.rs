@@ -148,6 +148,8 @@ impl<S: Site> Connection<S> {
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_PATIENCE)
             .max_buf_size(LARGEST_HEADERS)
+            // Replies are small: copied behind their headers they are one piece for the kernel.
+            .writev(false)
             .serve_connection(TokioIo::new(stream), service);
         if let Err(error) = under_way.watch(connection).await {
             tracing::debug!(%error, "a connection ended early");

@@ -308,7 +308,13 @@ pub(super) fn reply(app: &App, tokens: &Tokens) -> Response {
             absolute_expires_at: Some(tokens.absolute).filter(|at| *at != AbsoluteDeadline::NEVER).map(|at| at.0),
         },
     };
-    let mut response = Json(document).into_response();
+    // Most need no more: a buffer that has to grow is copied each time.
+    let mut body = Vec::with_capacity(1536);
+    if serde_json::to_writer(&mut body, &document).is_err() {
+        return ApiError::Busy.into_response();
+    }
+    let json = HeaderValue::from_static("application/json");
+    let mut response = ([(header::CONTENT_TYPE, json)], body).into_response();
     let cookie: Option<HeaderValue> = app.cookies.keep(tokens);
     if let Some(cookie) = cookie {
         response.headers_mut().append(header::SET_COOKIE, cookie);

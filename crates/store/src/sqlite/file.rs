@@ -97,10 +97,7 @@ pub(super) fn open_for_writing(file: &Path) -> Result<Connection, OpenError> {
 
 /// A second connection to a store that is open for writing: it writes the log back.
 pub(super) fn open_for_checkpoints(file: &Path) -> Result<Connection, OpenError> {
-    let db = Connection::open_with_flags(
-        file,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )?;
+    let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     harden(&db)?;
     db.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -64;")?;
     Ok(db)

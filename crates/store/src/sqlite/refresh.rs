@@ -8,7 +8,7 @@ use regrant_engine::{
     ports::{Facts, Judge, Loaded, Random, Verdict, Wanted},
     reason::Life,
     refresh::{Grant, Owner, State},
-    time::Seconds,
+    time::{Seconds, Time},
     token::{Endpoint, GrantId},
 };
 use rusqlite::{Connection, OptionalExtension, params};
@@ -45,9 +45,10 @@ pub(super) fn load(desk: &Desk, id: &GrantId, wanted: Wanted) -> Result<Option<L
         Wanted::Roles => (None, None),
         Wanted::Person => person(desk, grant.user)?,
     };
-    let facts = Facts { auth_time, amr: words(Some(amr)), roles, identifier, attributes };
+    let facts = Arc::new(Facts { auth_time, amr: words(Some(amr)), roles, identifier, attributes });
     let state = State {
         session: grant.session.map(|_| Life::Alive),
+        session_until: session_until(desk, &grant)?,
         user: Owner::Active(grant.epoch),
         // Clients and consents come with the OAuth endpoints; the session API's client is Regrant itself.
         client_exists: true,
@@ -57,6 +58,17 @@ pub(super) fn load(desk: &Desk, id: &GrantId, wanted: Wanted) -> Result<Option<L
     Ok(Some(Loaded { state, facts }))
 }
 
+/// The deadline of the session that an online grant belongs to; its own grant has its own.
+fn session_until(desk: &Desk, grant: &Grant) -> Result<Option<Time>, Fault> {
+    match (grant.endpoint, grant.session) {
+        (Endpoint::OAuth, Some(session)) => {
+            let own = session::own_grant(desk, session)?;
+            Ok(Some(session::deadline(&desk.read_known(&own)?.grant)))
+        }
+        (Endpoint::OAuth, None) | (Endpoint::Session, _) => Ok(None),
+    }
+}
+
 fn roles_of(db: &Connection, user: UserId) -> Result<Vec<String>, Fault> {
     let mut statement = db.prepare_cached("SELECT role FROM user_roles WHERE user_id = ? ORDER BY role")?;
     let roles = statement.query_map(params![user.as_bytes()], |row| row.get(0))?;
@@ -64,8 +76,7 @@ fn roles_of(db: &Connection, user: UserId) -> Result<Vec<String>, Fault> {
 }
 
 fn person(db: &Connection, user: UserId) -> Result<(Option<String>, Option<Arc<str>>), Fault> {
-    let mut statement =
-        db.prepare_cached(&format!("SELECT {IDENTIFIER}, {ATTRIBUTES} FROM users u WHERE u.id = ?"))?;
+    let mut statement = db.prepare_cached(&format!("SELECT {IDENTIFIER}, {ATTRIBUTES} FROM users u WHERE u.id = ?"))?;
     Ok(statement.query_row(params![user.as_bytes()], |row| row.try_into()).optional()?.unwrap_or_default())
 }
 

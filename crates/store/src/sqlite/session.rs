@@ -79,6 +79,13 @@ fn open_of(db: &Desk, user: UserId) -> Result<Vec<(SessionId, Grant)>, Fault> {
     .collect()
 }
 
+/// The grant that serves the session API for a session.
+pub(super) fn own_grant(db: &Connection, id: SessionId) -> Result<GrantId, Fault> {
+    let mut statement = db.prepare_cached("SELECT grant_id FROM sessions WHERE id = ?")?;
+    let own = statement.query_row(params![id.as_bytes()], |row| row.get(0).map(GrantId)).optional()?;
+    own.ok_or_else(|| Fault::damaged("a grant without its session"))
+}
+
 /// The deadline, idle or absolute, that passes first.
 pub(super) fn deadline(grant: &Grant) -> Time {
     grant.idle.0.min(grant.absolute.0)
@@ -146,8 +153,7 @@ pub(super) fn id_of_grant(db: &Connection, grant: GrantRef) -> Result<Option<Ses
     let mut statement = db.prepare_cached(
         "SELECT id FROM sessions WHERE id = ?1 UNION ALL SELECT session_id FROM other_grants WHERE public_id = ?1 LIMIT 1",
     )?;
-    let id: Option<Option<[u8; 16]>> =
-        statement.query_row(params![grant.as_bytes()], |row| row.get(0)).optional()?;
+    let id: Option<Option<[u8; 16]>> = statement.query_row(params![grant.as_bytes()], |row| row.get(0)).optional()?;
     Ok(id.flatten().map(SessionId::from_bytes))
 }
 
@@ -250,10 +256,9 @@ pub(super) fn end_next(
     }
     if next.is_empty() {
         // Everybody's sessions are over: so is what outlives them.
-        db.prepare_cached(
-            "UPDATE grants SET ended_at = ?1, end_reason = ?2 WHERE session_id IS NULL AND ended_at IS NULL",
-        )?
-        .execute(params![end.at.millis(), end.reason.as_str()])?;
+        for grant in db.all_without_session()? {
+            end_grant(db, &grant, end.at, |_| end.reason)?;
+        }
     }
     Ok(next.last().map(|(id, _)| *id))
 }

@@ -118,8 +118,8 @@ fn events(db: &Connection, now: Time, keep: Retention) -> Result<Swept, Fault> {
 fn retries(db: &Desk, now: Time, keep: Retention) -> Result<Swept, Fault> {
     let after = position(db, "sweep.renewals")?;
     let until = first_id_at(now.minus(keep.rotations));
-    let mut statement =
-        db.prepare_cached("SELECT id, at, session_id, kind FROM events WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3")?;
+    let mut statement = db
+        .prepare_cached("SELECT id, at, session_id, kind FROM events WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3")?;
     type Row = ([u8; 16], i64, Option<[u8; 16]>, String);
     let batch = statement
         .query_map(params![after, until, keep.batch], |row| row.try_into())?

@@ -169,13 +169,13 @@ impl Told {
         Self {
             loaded: Loaded {
                 state: scene.state,
-                facts: Facts {
+                facts: Arc::new(Facts {
                     auth_time: BORN,
                     amr: vec!["pwd".to_owned()],
                     roles: vec![],
                     identifier: None,
                     attributes: None,
-                },
+                }),
             },
             now: scene.now,
         }
@@ -241,8 +241,15 @@ fn kinds(verdict: &Verdict) -> Vec<EventKind> {
 fn without_a_grant_nothing_is_written() {
     let told = Told::of(Scene::bearer());
     let verdict = judge(&told.engine(), told.using(10, Intent::Rotate), told.now)(None);
-    let nothing =
-        Verdict { decision: Decision::Unknown, loaded: None, write: false, ends: None, renewed: None, events: vec![], mail: None };
+    let nothing = Verdict {
+        decision: Decision::Unknown,
+        loaded: None,
+        write: false,
+        ends: None,
+        renewed: None,
+        events: vec![],
+        mail: None,
+    };
     assert_eq!(verdict, nothing);
 }
 

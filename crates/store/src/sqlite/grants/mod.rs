@@ -255,11 +255,7 @@ impl Desk {
     }
 
     /// Writes the new state of a grant that was loaded or read.
-    pub(super) fn write<G: Borrow<Grant>>(
-        &self,
-        record: &Record<G>,
-        renewed: Option<&Renewal>,
-    ) -> Result<(), Fault> {
+    pub(super) fn write<G: Borrow<Grant>>(&self, record: &Record<G>, renewed: Option<&Renewal>) -> Result<(), Fault> {
         let memory = &mut *self.memory.borrow_mut();
         let id = record.grant.borrow().id;
         let state = packed::pack(record, &mut memory.words);
@@ -343,6 +339,11 @@ impl Desk {
     /// The grants of a user that belong to no session.
     pub(super) fn without_session(&self, user: UserId) -> Result<Vec<GrantId>, Fault> {
         self.ids("SELECT id FROM other_grants WHERE user_id = ? AND session_id IS NULL", params![user.as_bytes()])
+    }
+
+    /// Everybody's grants that belong to no session.
+    pub(super) fn all_without_session(&self) -> Result<Vec<GrantId>, Fault> {
+        self.ids("SELECT id FROM other_grants WHERE session_id IS NULL", [])
     }
 
     fn ids(&self, sql: &str, of: impl Params) -> Result<Vec<GrantId>, Fault> {
