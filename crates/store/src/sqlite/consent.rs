@@ -45,7 +45,11 @@ pub(super) fn withdraw(db: &Desk, user: UserId, client: &ClientId, end: End, tol
     let removed = db
         .prepare_cached("DELETE FROM consents WHERE user_id = ? AND client_id = ?")?
         .execute(params![user.as_bytes(), client.0])?;
-    let mut ended = 0;
+    // What was allowed and not yet fetched is not allowed any more. Codes that were redeemed stay, to be recognised.
+    let unredeemed = db
+        .prepare_cached("DELETE FROM codes WHERE user_id = ? AND client_id = ? AND grant_id IS NULL")?
+        .execute(params![user.as_bytes(), client.0])?;
+    let mut ended = unredeemed;
     for grant in db.of_client(client, Some(user))? {
         ended += usize::from(session::end_grant(db, &grant, end.at, |_| end.reason)?);
     }

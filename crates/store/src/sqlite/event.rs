@@ -71,9 +71,21 @@ pub(super) fn timeline(desk: &Desk, of: TimelineOf, limit: u32) -> Result<Vec<Ev
         // A grant's session leads to its events by an index; the few of its sisters are passed over.
         TimelineOf::Grant(id) => {
             let session = session::id_of_grant(desk, *id)?;
-            let condition = "session_id = ?3 AND (grant_id = ?1 OR grant_id IS NULL)";
-            let session = session.as_ref().map(SessionId::as_bytes);
-            rows(desk, condition, (id.as_bytes(), limit, session))?
+            match (session, desk.by_public_id(*id)?) {
+                (None, Some(grant)) => {
+                    let user = desk.read_known(&grant)?.grant.user;
+                    rows(
+                        desk,
+                        "user_id = ?3 AND kind <> 'refresh.rotated' AND grant_id = ?1",
+                        (id.as_bytes(), limit, user.as_bytes()),
+                    )?
+                }
+                (session, _) => {
+                    let condition = "session_id = ?3 AND (grant_id = ?1 OR grant_id IS NULL)";
+                    let session = session.as_ref().map(SessionId::as_bytes);
+                    rows(desk, condition, (id.as_bytes(), limit, session))?
+                }
+            }
         }
     };
     for grant in renewed(desk, &of)? {
@@ -93,7 +105,10 @@ pub(super) fn timeline(desk: &Desk, of: TimelineOf, limit: u32) -> Result<Vec<Ev
 fn renewed(desk: &Desk, of: &TimelineOf) -> Result<Vec<GrantId>, Fault> {
     let session = match of {
         TimelineOf::Session(id) => Some(*id),
-        TimelineOf::Grant(id) => session::id_of_grant(desk, *id)?,
+        TimelineOf::Grant(id) => match session::id_of_grant(desk, *id)? {
+            Some(session) => Some(session),
+            None => return Ok(desk.by_public_id(*id)?.into_iter().collect()),
+        },
         TimelineOf::User(_) => None,
     };
     session.map_or_else(|| Ok(Vec::new()), |session| desk.of_session(session))

@@ -182,13 +182,16 @@ pub(super) fn end_grants(
         if grant.key != key || !grant.life.is_alive() {
             continue;
         }
-        ended += 1;
         if let (Some(session), Endpoint::Session) = (grant.session, grant.endpoint) {
             session::end_rows(db, random, session, grant.user, end)?;
+            ended += 1;
             continue;
         }
         // A session's grant for another client, or one without a session: it ends alone.
-        session::end_grant(db, &grant.id, end.at, |_| end.reason)?;
+        if !session::end_grant(db, &grant.id, end.at, |_| end.reason)? {
+            continue;
+        }
+        ended += 1;
         let told = Event::new(EventKind::GrantEnded, end.at, end.actor, random).of(grant).because(end.reason);
         event::insert(db, &told)?;
     }

@@ -175,6 +175,16 @@ impl SqliteStore {
         Box::pin(async move { answer?.await.unwrap_or_else(|_| Err(stopped())) })
     }
 
+    /// Runs `job`, which writes nothing, where the newest state of the grants is.
+    fn look<'a, T, F>(&'a self, job: F) -> Answer<'a, T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Desk) -> Result<T, Fault> + Send + 'static,
+    {
+        let answer = self.writer.submit(Job::reading(job));
+        Box::pin(async move { answer?.await.unwrap_or_else(|_| Err(stopped())) })
+    }
+
     /// A job that needs randomness, for the events that it writes.
     fn write_with<'a, T, F>(&'a self, mut job: F) -> Answer<'a, T>
     where
@@ -204,19 +214,19 @@ impl Store for SqliteStore {
     }
 
     fn session(&self, id: SessionId) -> Answer<'_, Option<SessionRecord>> {
-        self.write(move |db| session::by_id(db, id))
+        self.look(move |db| session::by_id(db, id))
     }
 
     fn session_of(&self, grant: GrantRef) -> Answer<'_, Option<SessionRecord>> {
-        self.write(move |db| session::by_grant(db, grant))
+        self.look(move |db| session::by_grant(db, grant))
     }
 
     fn session_by_secret(&self, id: GrantId) -> Answer<'_, Option<SessionRecord>> {
-        self.write(move |db| session::by_secret(db, &id))
+        self.look(move |db| session::by_secret(db, &id))
     }
 
     fn sessions(&self, filter: SessionFilter) -> Answer<'_, Vec<SessionRecord>> {
-        self.write(move |db| session::list(db, filter))
+        self.look(move |db| session::list(db, filter))
     }
 
     fn end_session(&self, id: SessionId, owner: Option<UserId>, end: End) -> Answer<'_, bool> {
@@ -326,7 +336,7 @@ impl Store for SqliteStore {
     }
 
     fn sign_in(&self, hash: [u8; 32]) -> Answer<'_, Option<SignInRecord>> {
-        self.write(move |db| single_sign_on::find(db, &hash))
+        self.look(move |db| single_sign_on::find(db, &hash))
     }
 
     fn add_code(&self, code: Code) -> Answer<'_, ()> {
@@ -342,7 +352,7 @@ impl Store for SqliteStore {
     }
 
     fn grant(&self, of: GrantRef) -> Answer<'_, Option<Loaded>> {
-        self.write(move |db| code::grant(db, of))
+        self.look(move |db| code::grant(db, of))
     }
 
     fn use_once(&self, hash: [u8; 32], until: Time) -> Answer<'_, bool> {
@@ -362,7 +372,7 @@ impl Store for SqliteStore {
     }
 
     fn timeline(&self, of: TimelineOf, limit: u32) -> Answer<'_, Vec<Event>> {
-        self.write(move |db| event::timeline(db, of, limit))
+        self.look(move |db| event::timeline(db, of, limit))
     }
 
     fn event(&self, id: EventId) -> Answer<'_, Option<Event>> {
@@ -395,7 +405,7 @@ impl Store for SqliteStore {
         Box::pin(async move {
             let (mut uses, mut after) = (BTreeMap::new(), None);
             loop {
-                let (some, next) = self.write(move |db| key::uses(db, now, after, key::AT_ONCE)).await?;
+                let (some, next) = self.look(move |db| key::uses(db, now, after, key::AT_ONCE)).await?;
                 some.into_iter().for_each(|(key, count)| *uses.entry(key).or_default() += count);
                 after = next;
                 if after.is_none() {
@@ -433,7 +443,7 @@ impl Store for SqliteStore {
         Box::pin(async move {
             let mut after = None;
             loop {
-                let (uses, next) = self.write(move |db| key::uses(db, now, after, key::AT_ONCE)).await?;
+                let (uses, next) = self.look(move |db| key::uses(db, now, after, key::AT_ONCE)).await?;
                 after = next;
                 if !uses.is_empty() || after.is_none() {
                     return Ok(!uses.is_empty());

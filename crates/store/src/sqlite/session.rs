@@ -6,7 +6,7 @@ use regrant_engine::{
     event::{Actor, Event, EventKind},
     id::{Generation, GrantRef, SessionId, UserId},
     login::FailureKey,
-    ports::{End, Facts, NewSession, Opened, Random, SessionFilter, Wanted},
+    ports::{Broken, End, Facts, NewSession, Opened, Random, SessionFilter, Wanted},
     reason::{Life, Reason},
     refresh::Grant,
     session::{Session, SessionRecord},
@@ -56,7 +56,8 @@ pub(super) fn open(db: &Desk, random: &dyn Random, new: &NewSession) -> Result<O
 /// Ends as many sessions of the user as are over the limit: those that never refreshed first, then the longest unused.
 fn make_room(db: &Desk, random: &dyn Random, new: &NewSession) -> Result<(), Fault> {
     let now = new.session.created_at;
-    let mut alive: Vec<_> = open_of(db, new.session.user)?;
+    let mut alive: Vec<_> =
+        open_of(db, new.session.user)?.into_iter().filter_map(|(id, grant)| Some((id, grant?))).collect();
     alive.retain(|(_, grant)| deadline(grant) > now);
     alive.sort_by_key(|(_, grant)| (grant.generation > Generation::FIRST, grant.rotated_at));
     let over = (alive.len() + 1).saturating_sub(usize::try_from(new.limit).unwrap_or(usize::MAX));
@@ -67,14 +68,19 @@ fn make_room(db: &Desk, random: &dyn Random, new: &NewSession) -> Result<(), Fau
     Ok(())
 }
 
-/// The sessions of a user that nobody has ended, oldest first, with their own grants.
-fn open_of(db: &Desk, user: UserId) -> Result<Vec<(SessionId, Grant)>, Fault> {
+/// The sessions of a user that nobody has ended, oldest first, with their own grants, as far as those can be read.
+fn open_of(db: &Desk, user: UserId) -> Result<Vec<(SessionId, Option<Grant>)>, Fault> {
     let mut statement =
         db.prepare_cached("SELECT id, grant_id FROM sessions WHERE user_id = ? AND ended_at IS NULL ORDER BY id")?;
     let rows = statement.query_map(params![user.as_bytes()], |row| row.try_into())?;
     rows.map(|row| {
         let (id, grant): ([u8; 16], [u8; 16]) = row?;
-        Ok((SessionId::from_bytes(id), db.read_known(&GrantId(grant))?.grant))
+        let grant = match db.read_known(&GrantId(grant)) {
+            Ok(record) => Some(record.grant),
+            Err(Fault::Damaged(_)) => None,
+            Err(fault) => return Err(fault),
+        };
+        Ok((SessionId::from_bytes(id), grant))
     })
     .collect()
 }
@@ -218,13 +224,14 @@ pub(super) fn end_of_user(
         if Some(id) == except {
             continue;
         }
-        if deadline(&grant) > end.at {
-            end_rows(db, random, id, user, end)?;
-            ended += 1;
-        } else {
+        match grant {
             // It expired unseen and does not count. It is written all the same: if only the clock was wrong, it must not be
             // there again once the clock is right, for whoever asked was told that all are over.
-            expire(db, random, id, &grant)?;
+            Some(grant) if deadline(&grant) <= end.at => expire(db, random, id, &grant)?,
+            Some(_) | None => {
+                end_rows(db, random, id, user, end)?;
+                ended += 1;
+            }
         }
     }
     Ok(ended)
@@ -298,7 +305,15 @@ pub(super) fn end_grant(
     at: Time,
     reason: impl FnOnce(Endpoint) -> Reason,
 ) -> Result<bool, Fault> {
-    let mut record = db.read_known(id)?;
+    let mut record = match db.read_known(id) {
+        Ok(record) => record,
+        // It cannot be used either, and must not keep all else from ending.
+        Err(fault @ Fault::Damaged(_)) => {
+            tracing::error!(broken = %Broken::from(fault), "a grant that cannot be read is passed over");
+            return Ok(false);
+        }
+        Err(fault) => return Err(fault),
+    };
     if !record.grant.life.is_alive() {
         return Ok(false);
     }

@@ -6,7 +6,8 @@
 use regrant_engine::{
     event::{EventKind, Renewal},
     id::SessionId,
-    ports::{Random, Retention, Swept},
+    ports::{Broken, Random, Retention, Swept},
+    reason::Life,
     time::Time,
     token::GrantId,
 };
@@ -19,6 +20,7 @@ pub(super) fn sweep(db: &Desk, random: &dyn Random, now: Time, keep: Retention) 
     let mut swept = sessions(db, random, now, keep)?;
     let removals = [
         events(db, now, keep)?,
+        without_session(db, now, keep)?,
         retries(db, now, keep)?,
         remove(db, "failures", "since", "key", now.minus(keep.failures), keep)?,
         remove(db, "outbox", "at", "id", now.minus(keep.events), keep)?,
@@ -77,7 +79,7 @@ fn sessions(db: &Desk, random: &dyn Random, now: Time, keep: Retention) -> Resul
             }
             Some(_) => {}
             None => {
-                let grant = db.read_known(&grant)?.grant;
+                let Some(grant) = readable(db.read_known(&grant))?.map(|record| record.grant) else { continue };
                 // Not at once: a clock that was wrong for a while must not end what a right one would let live.
                 if session::deadline(&grant) <= now.minus(keep.settle) {
                     session::expire(db, random, session, &grant)?;
@@ -87,15 +89,54 @@ fn sessions(db: &Desk, random: &dyn Random, now: Time, keep: Retention) -> Resul
         }
         for grant in db.of_session(session)? {
             // Most have no more than may stay.
-            if db.read_known(&grant)?.grant.generation.0 <= keep.rotations_kept {
-                continue;
+            let many =
+                readable(db.read_known(&grant))?.is_some_and(|record| record.grant.generation.0 > keep.rotations_kept);
+            if many {
+                let forgotten = db.forget_renewals(&grant, |renewals| outdated(renewals, now, keep));
+                swept.removed += readable(forgotten)?.unwrap_or(0);
             }
-            swept.removed += db.forget_renewals(&grant, |renewals| outdated(renewals, now, keep))?;
         }
     }
     let next = if swept.more { batch.last().map(|(id, ..)| *id) } else { None };
     stop_at(db, "sweep.sessions", after, next.unwrap_or_default())?;
     Ok(swept)
+}
+
+/// The next batch of grants that belong to no session: removes those that ended long ago, or whose deadline passed so long ago,
+/// and forgets the old renewals of the others.
+fn without_session(db: &Desk, now: Time, keep: Retention) -> Result<Swept, Fault> {
+    let after = position(db, "sweep.without_session")?;
+    let batch = db.without_session_after(&after, keep.batch)?;
+    let mut swept = Swept { more: is_full(batch.len(), keep), ..Swept::default() };
+    for (_, id) in &batch {
+        let Some(grant) = readable(db.read_known(id))?.map(|record| record.grant) else { continue };
+        let over = match grant.life {
+            Life::Alive => session::deadline(&grant).plus(keep.settle),
+            Life::Ended { at, .. } => at,
+        };
+        if over < now.minus(keep.events) {
+            db.remove(id)?;
+            swept.removed += 1;
+        } else if grant.generation.0 > keep.rotations_kept {
+            let forgotten = db.forget_renewals(id, |renewals| outdated(renewals, now, keep));
+            swept.removed += readable(forgotten)?.unwrap_or(0);
+        }
+    }
+    let next = if swept.more { batch.last().map(|(public_id, _)| *public_id) } else { None };
+    stop_at(db, "sweep.without_session", after, next.unwrap_or_default())?;
+    Ok(swept)
+}
+
+/// What cannot be read is passed over: it must not keep the sweep from all that comes after it.
+fn readable<T>(read: Result<T, Fault>) -> Result<Option<T>, Fault> {
+    match read {
+        Ok(record) => Ok(Some(record)),
+        Err(fault @ Fault::Damaged(_)) => {
+            tracing::error!(broken = %Broken::from(fault), "the sweep passes over what it cannot read");
+            Ok(None)
+        }
+        Err(fault) => Err(fault),
+    }
 }
 
 /// How many of these, oldest first, are past their retention: the last ones stay.

@@ -36,7 +36,9 @@ const FOLD_AT_REST: usize = 256;
 pub(super) struct Job<T, F> {
     /// Let go of before the answer is given: it may hold the store itself, which the one who is answered may want to close.
     work: Option<F>,
-    outcome: Option<T>,
+    outcome: Option<Result<T, Broken>>,
+    /// It writes nothing: if it fails, it fails alone, and nobody else's work has to be done again.
+    only_reads: bool,
     answer: Option<oneshot::Sender<Result<T, Broken>>>,
     promise: Option<oneshot::Receiver<Result<T, Broken>>>,
 }
@@ -44,7 +46,12 @@ pub(super) struct Job<T, F> {
 impl<T, F> Job<T, F> {
     pub(super) fn new(work: F) -> Self {
         let (answer, promise) = oneshot::channel();
-        Self { work: Some(work), outcome: None, answer: Some(answer), promise: Some(promise) }
+        Self { work: Some(work), outcome: None, only_reads: false, answer: Some(answer), promise: Some(promise) }
+    }
+
+    /// One that writes nothing.
+    pub(super) fn reading(work: F) -> Self {
+        Self { only_reads: true, ..Self::new(work) }
     }
 }
 
@@ -60,14 +67,18 @@ impl<D, T: Send, F: FnMut(&D) -> Result<T, Fault> + Send> Task<D> for Job<T, F> 
             return Err(Fault::damaged("a job was run after its answer"));
         };
         let outcome = catch_unwind(AssertUnwindSafe(|| work(db)))
-            .unwrap_or_else(|_| Err(Fault::damaged("a job of the store panicked; see the log")))?;
-        self.outcome = Some(outcome);
+            .unwrap_or_else(|_| Err(Fault::damaged("a job of the store panicked; see the log")));
+        self.outcome = Some(match outcome {
+            Ok(outcome) => Ok(outcome),
+            Err(fault) if self.only_reads => Err(fault.into()),
+            Err(fault) => return Err(fault),
+        });
         Ok(())
     }
 
     fn answer(&mut self, result: Result<(), Broken>) {
         let result = match (result, self.outcome.take()) {
-            (Ok(()), Some(outcome)) => Ok(outcome),
+            (Ok(()), Some(outcome)) => outcome,
             (Ok(()), None) => Err(Broken::Store("a job left no outcome".to_owned())),
             (Err(broken), _) => Err(broken),
         };

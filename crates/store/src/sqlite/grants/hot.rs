@@ -163,24 +163,30 @@ impl Hot {
         };
     }
 
-    /// The grants of the first page after the one that `after` is in, in the order of their ids; `None` at the end.
+    /// Grants after `after` in the order of their ids, as many as one page has of them; `None` at the end.
     pub(super) fn page_after(&self, after: Option<&GrantId>) -> Option<Vec<(GrantId, Held<'_>)>> {
-        // A page that was split off meanwhile begins after it, and is looked at again.
-        let page = match after {
-            None => self.shelves.first()?.pages.first()?,
+        // Pages split, vanish, and take over the ids of one that vanished: only the ids say what was seen.
+        let (mut nth, mut index) = match after {
+            None => (0, 0),
             Some(id) => {
-                let nth = place(&self.keys, id).unwrap_or(0);
-                let next = self.shelves.get(nth)?;
-                let next = next.pages.get(next.keys.partition_point(|key| key <= id));
-                match next {
-                    Some(page) => page,
-                    None => self.shelves.get(nth + 1)?.pages.first()?,
-                }
+                let nth = place(&self.keys, id)?;
+                (nth, place(&self.shelves.get(nth)?.keys, id).unwrap_or(0))
             }
         };
-        let mut all: Vec<_> = page.records().map(|record| (id_of(record), held(record))).collect();
-        all.sort_unstable_by_key(|(id, _)| *id);
-        Some(all)
+        loop {
+            let shelf = self.shelves.get(nth)?;
+            let Some(page) = shelf.pages.get(index) else {
+                (nth, index) = (nth + 1, 0);
+                continue;
+            };
+            let mut all: Vec<_> = page.records().map(|record| (id_of(record), held(record))).collect();
+            all.retain(|(id, _)| after.is_none_or(|after| id > after));
+            if !all.is_empty() {
+                all.sort_unstable_by_key(|(id, _)| *id);
+                return Some(all);
+            }
+            index += 1;
+        }
     }
 }
 

@@ -34,6 +34,7 @@ use std::{borrow::Borrow, cell::RefCell, ops::Deref};
 use regrant_engine::{
     event::Renewal,
     id::{ClientId, GrantRef, SessionId, UserId},
+    ports::Broken,
     refresh::Grant,
     token::{Endpoint, GrantId},
 };
@@ -235,6 +236,7 @@ impl Desk {
     pub(super) fn insert<G: Borrow<Grant>>(&self, record: &Record<G>) -> Result<(), Fault> {
         let grant: &Grant = record.grant.borrow();
         let state = packed::pack(record, &mut self.memory.borrow_mut().words);
+        check_length(state.len())?;
         self.db
             .prepare_cached("INSERT INTO grants (id, state, renewals) VALUES (?, ?, x'')")?
             .execute(params![grant.id.0, state])?;
@@ -259,14 +261,9 @@ impl Desk {
         let memory = &mut *self.memory.borrow_mut();
         let id = record.grant.borrow().id;
         let state = packed::pack(record, &mut memory.words);
-        let mut renewals = Vec::new();
-        if let Some(held) = memory.hot.held(&id) {
-            renewals.extend(held.renewals);
-        }
+        let mut renewals = memory.hot.held(&id).map(|held| held.renewals.to_vec()).unwrap_or_default();
         if let Some(renewed) = renewed {
-            let mut all = packed::unpack_renewals(&renewals, &memory.words)?;
-            append(&mut all, vec![renewed.clone()]);
-            renewals = packed::pack_renewals(&all, &mut memory.words);
+            packed::append_renewal(&mut renewals, renewed, MOST_RENEWALS, &mut memory.words)?;
         }
         memory.put(id, &state, &renewals)?;
         memory.stage(id, if renewed.is_some() { mark::RENEWED } else { mark::STATE }, &state);
@@ -339,6 +336,19 @@ impl Desk {
     /// The grants of a user that belong to no session.
     pub(super) fn without_session(&self, user: UserId) -> Result<Vec<GrantId>, Fault> {
         self.ids("SELECT id FROM other_grants WHERE user_id = ? AND session_id IS NULL", params![user.as_bytes()])
+    }
+
+    /// The next of everybody's grants that belong to no session, by their public ids.
+    pub(super) fn without_session_after(
+        &self,
+        after: &[u8; 16],
+        limit: u32,
+    ) -> Result<Vec<([u8; 16], GrantId)>, Fault> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT public_id, id FROM other_grants WHERE session_id IS NULL AND public_id > ? ORDER BY public_id LIMIT ?",
+        )?;
+        let found = statement.query_map(params![after, limit], |row| Ok((row.get(0)?, GrantId(row.get(1)?))))?;
+        Ok(found.collect::<Result<_, _>>()?)
     }
 
     /// Everybody's grants that belong to no session.
@@ -480,7 +490,12 @@ impl Desk {
                         .execute(params![id.0, held.state])?;
                     continue;
                 }
-                let mut renewals = packed::unpack_renewals(&self.folded_renewals(&id)?, words)?;
+                // Those that cannot be read are lost, and keep nothing else from being written.
+                let mut renewals =
+                    packed::unpack_renewals(&self.folded_renewals(&id)?, words).unwrap_or_else(|fault| {
+                        tracing::error!(broken = %Broken::from(fault), "a part of a timeline is lost");
+                        Vec::new()
+                    });
                 append(&mut renewals, packed::unpack_renewals(held.renewals, words)?);
                 self.db
                     .prepare_cached("UPDATE grants SET state = ?2, renewals = ?3 WHERE id = ?1")?
@@ -518,9 +533,7 @@ impl Desk {
 
 impl Memory {
     fn put(&mut self, id: GrantId, state: &[u8], renewals: &[u8]) -> Result<(), Fault> {
-        if state.len() + renewals.len() > hot::LONGEST {
-            return Err(Fault::damaged("a grant is larger than any can be"));
-        }
+        check_length(state.len() + renewals.len())?;
         let before = self.hot.put(id, Held { dirty: true, state, renewals });
         self.undo.push((id, before));
         Ok(())
@@ -543,9 +556,7 @@ impl Memory {
         let mut renewals = self.hot.held(&id).map(|held| held.renewals.to_vec()).unwrap_or_default();
         if mark == mark::RENEWED {
             let grant = packed::unpack(id, state, &self.words)?.grant;
-            let mut all = packed::unpack_renewals(&renewals, &self.words)?;
-            append(&mut all, vec![renewal_of(&grant)]);
-            renewals = packed::pack_renewals(&all, &mut self.words);
+            packed::append_renewal(&mut renewals, &renewal_of(&grant), MOST_RENEWALS, &mut self.words)?;
         }
         self.put(id, state, &renewals)?;
         self.undo.clear();
@@ -563,6 +574,10 @@ impl Memory {
             }
         }
     }
+}
+
+fn check_length(bytes: usize) -> Result<(), Fault> {
+    if bytes > hot::LONGEST { Err(Fault::damaged("a grant is larger than any can be")) } else { Ok(()) }
 }
 
 /// The newest renewal of a grant that was just renewed: the journal does not say it twice.

@@ -228,6 +228,51 @@ pub(super) fn pack_renewals(renewals: &[Renewal], words: &mut Words) -> Vec<u8> 
     out.bytes
 }
 
+/// Appends one more to packed renewals, of which there are at most `most`. They are not unpacked for it: this is a part of
+/// every refresh.
+pub(super) fn append_renewal(
+    packed: &mut Vec<u8>,
+    renewal: &Renewal,
+    most: usize,
+    words: &mut Words,
+) -> Result<(), Fault> {
+    let mut from = Unpacker { bytes: packed, words };
+    let (mut count, mut issued, mut at, mut place) = (0, Generation(0), Time::from_millis(0), [].as_slice());
+    while !from.bytes.is_empty() {
+        let head = from.number()?;
+        issued = Generation(issued.0.wrapping_add(u32::try_from(head >> 1).map_err(|_| damaged())?));
+        at = from.time(at)?;
+        if head & 1 == 1 {
+            let before = from.bytes;
+            from.place()?;
+            place = before.get(..before.len() - from.bytes.len()).unwrap_or_default();
+        }
+        count += 1;
+    }
+    if count > 0 && renewal.issued <= issued {
+        return Ok(());
+    }
+    if count >= most {
+        let mut all = unpack_renewals(packed, words)?;
+        all.drain(..=count - most);
+        all.push(renewal.clone());
+        *packed = pack_renewals(&all, words);
+        return Ok(());
+    }
+    let place = place.to_vec();
+    let mut here = Packer { bytes: Vec::new(), words };
+    here.place(&renewal.user_agent, renewal.prefix);
+    let here = here.bytes;
+    let mut out = Packer { bytes: std::mem::take(packed), words };
+    out.number(u64::from(renewal.issued.0.wrapping_sub(issued.0)) << 1 | u64::from(here != place));
+    out.time(renewal.at, at);
+    if here != place {
+        out.bytes.extend(here);
+    }
+    *packed = out.bytes;
+    Ok(())
+}
+
 /// Unpacks renewals, oldest first.
 pub(super) fn unpack_renewals(bytes: &[u8], words: &Words) -> Result<Vec<Renewal>, Fault> {
     let mut from = Unpacker { bytes, words };

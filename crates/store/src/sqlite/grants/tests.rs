@@ -84,6 +84,20 @@ proptest! {
             walked.extend(page.into_iter().map(|(id, _)| id));
         }
         assert_eq!(walked, map.keys().copied().collect::<Vec<_>>());
+        // The same while all that was seen is taken out, or cleaned, behind the one who walks.
+        let mut seen = Vec::new();
+        while let Some(page) = hot.page_after(seen.last()) {
+            let page: Vec<_> = page.into_iter().map(|(id, _)| id).collect();
+            for id in &page {
+                if id.0[15] % 2 == 0 {
+                    undo.push((*id, hot.remove(id)));
+                } else {
+                    hot.clean(id);
+                }
+            }
+            seen.extend(page);
+        }
+        assert_eq!(seen, walked);
         while let Some((id, before)) = undo.pop() {
             hot.restore(id, before.as_deref());
         }
@@ -118,6 +132,16 @@ proptest! {
             .collect();
         let packed = packed::pack_renewals(&renewals, &mut words);
         assert_eq!(packed::unpack_renewals(&packed, &words).unwrap(), renewals);
+        // One after the other they are the same, but for those that are not newer, and the oldest.
+        let (mut appended, mut expected) = (Vec::new(), Vec::new());
+        for renewal in &renewals {
+            packed::append_renewal(&mut appended, renewal, 5, &mut words).unwrap();
+            if expected.last().is_none_or(|last: &Renewal| last.issued < renewal.issued) {
+                expected.push(renewal.clone());
+            }
+        }
+        let expected = expected.split_off(expected.len().saturating_sub(5));
+        assert_eq!(packed::unpack_renewals(&appended, &words).unwrap(), expected);
     }
 }
 
@@ -213,10 +237,12 @@ fn all(desk: &Desk) -> Vec<(Record, Vec<Renewal>)> {
     desk.read_after(None, 1000).unwrap().into_iter().map(known).collect()
 }
 
-fn fold_all(desk: &Desk) {
+fn fold_all(desk: &Desk, states: usize) {
     while desk.is_to_fold(true) {
-        desk.fold(3).unwrap();
+        desk.fold(states).unwrap();
     }
+    let left: i64 = desk.query_row("SELECT count(*) FROM journal", [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0, "all is in the rows");
 }
 
 /// A store is stopped after every single step: of the transactions, and of the folds between them. What is there afterwards is
@@ -254,10 +280,8 @@ fn a_stop_at_any_step_loses_and_repeats_nothing() {
         assert_eq!(all(&desk), before);
     }
     let before = all(&desk);
-    fold_all(&desk);
+    fold_all(&desk, 3);
     assert_eq!(all(&desk), before);
-    let left: i64 = desk.query_row("SELECT count(*) FROM journal", [], |row| row.get(0)).unwrap();
-    assert_eq!(left, 0, "all is in the rows");
     drop(desk);
     assert_eq!(all(&open(&file)), before);
 }
@@ -275,7 +299,7 @@ fn a_removed_grant_does_not_come_back() {
     drop(desk);
     let desk = open(&file);
     assert_eq!(desk.load(&id(1)).unwrap(), None);
-    fold_all(&desk);
+    fold_all(&desk, 3);
     assert_eq!(all(&desk).len(), 2);
 }
 
@@ -357,4 +381,77 @@ fn rows_of_before_are_carried_over() {
     let found = crate::sqlite::session::id_of_grant(&desk, alive.grant.public_id).unwrap();
     assert_eq!(found, Some(session));
     assert!(desk.prepare("SELECT 1 FROM old_grants").is_err());
+}
+
+/// A fold that makes room as it goes writes everything before the journal is forgotten.
+#[test]
+fn a_full_memory_loses_nothing() {
+    for step in [3, 16, 64] {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("regrant.db");
+        let desk = Desk::new(file::open_for_writing(&file).unwrap(), 8 * 1024).unwrap();
+        transaction(&desk, |desk| (0..=255).for_each(|n| desk.insert(&record(n)).unwrap()));
+        for n in 0..=255 {
+            transaction(&desk, |desk| renew(desk, n));
+        }
+        let before = all(&desk);
+        fold_all(&desk, step);
+        drop(desk);
+        assert_eq!(all(&open(&file)), before);
+    }
+}
+
+/// Between two steps of a fold the sweep removes all that the last step looked at: the next one goes on where it should.
+#[test]
+fn what_vanishes_during_a_fold_hides_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("regrant.db");
+    let desk = open(&file);
+    transaction(&desk, |desk| (0..60).for_each(|n| desk.insert(&record(n)).unwrap()));
+    (0..60).for_each(|n| transaction(&desk, |desk| renew(desk, n)));
+    while desk.memory.borrow().fold == Fold::Rests || matches!(desk.memory.borrow().fold, Fold::Writes { .. }) {
+        desk.fold(1).unwrap();
+        let Fold::Writes { after: Some(last), .. } = desk.memory.borrow().fold else { break };
+        let gone = all(&desk).into_iter().map(|(record, _)| record.grant.id).filter(|id| *id <= last);
+        let gone: Vec<_> = gone.take(50).collect();
+        transaction(&desk, |desk| gone.iter().skip(1).for_each(|id| desk.remove(id).unwrap()));
+    }
+    fold_all(&desk, 1);
+    let before = all(&desk);
+    drop(desk);
+    assert_eq!(all(&open(&file)), before);
+}
+
+/// Renewals that cannot be read are lost; what they belong to is not, nor what comes after it.
+#[test]
+fn a_damaged_timeline_does_not_stop_the_fold() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("regrant.db");
+    let desk = open(&file);
+    transaction(&desk, |desk| (0..20).for_each(|n| desk.insert(&record(n)).unwrap()));
+    desk.execute("UPDATE grants SET renewals = x'ffffff' WHERE id = ?", params![id(7).0]).unwrap();
+    (0..20).for_each(|n| transaction(&desk, |desk| renew(desk, n)));
+    fold_all(&desk, 3);
+    drop(desk);
+    for (record, renewals) in all(&open(&file)) {
+        assert_eq!((record.grant.generation.0, renewals.len()), (2, 1));
+    }
+}
+
+/// However often it is renewed between two folds, what is kept of a grant is bounded, and in order.
+#[test]
+fn the_last_hundred_renewals_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("regrant.db");
+    let desk = open(&file);
+    transaction(&desk, |desk| desk.insert(&record(1)).unwrap());
+    for round in 1..=3 {
+        (0..130).for_each(|_| transaction(&desk, |desk| renew(desk, 1)));
+        let renewals = desk.renewals(&id(1)).unwrap();
+        let issued: Vec<_> = renewals.iter().map(|renewal| renewal.issued.0).collect();
+        let newest = 1 + 130 * round;
+        assert_eq!(issued, (newest - 99..=newest).collect::<Vec<_>>());
+        fold_all(&desk, 3);
+        assert_eq!(desk.renewals(&id(1)).unwrap(), renewals);
+    }
 }
