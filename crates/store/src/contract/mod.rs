@@ -140,6 +140,8 @@ macro_rules! contract {
                 a_redeemed_code_is_recognised_after_a_crash,
                 a_code_against_an_end_gives_nothing_that_lives_on,
                 online_grants_end_with_their_session_and_offline_ones_do_not,
+                an_online_grant_does_not_outlive_its_sessions_deadline,
+                offline_grants_are_swept_once_they_are_over,
                 a_removed_client_ends_its_grants_and_nobody_elses,
                 the_end_of_everybodys_sessions_ends_what_outlives_them,
                 a_consent_grows_and_its_end_ends_what_it_allowed,

@@ -246,6 +246,41 @@ pub(super) async fn online_grants_end_with_their_session_and_offline_ones_do_not
     assert_eq!(refresh(&world, &client, &next).await, Err(WireReason::Ended));
 }
 
+/// The session idles out while an application goes on: its online grant is over with it, before anybody has written that.
+pub(super) async fn an_online_grant_does_not_outlive_its_sessions_deadline(world: World) {
+    world.user("ada").await;
+    let client = app(&world, "app").await;
+    let reference = sign_in(&world, "ada", None).await;
+    let mut online = text(&tokens(&world, &client, &code(&world, &client, &reference, "a").await).await.unwrap());
+    let offline = tokens(&world, &client, &code(&world, &client, &reference, "a offline_access").await).await;
+    let mut offline = text(&offline.unwrap());
+    for _ in 0..2 {
+        world.pass(Seconds::days(3));
+        online = refresh(&world, &client, &online).await.unwrap();
+        offline = refresh(&world, &client, &offline).await.unwrap();
+    }
+    world.pass(Seconds::days(1));
+    assert_eq!(refresh(&world, &client, &online).await, Err(WireReason::Ended));
+    refresh(&world, &client, &offline).await.unwrap();
+}
+
+/// A grant that outlives its session goes, too, once it is over for as long as everything is kept.
+pub(super) async fn offline_grants_are_swept_once_they_are_over(world: World) {
+    world.user("ada").await;
+    let client = app(&world, "app").await;
+    let reference = sign_in(&world, "ada", None).await;
+    let offline = tokens(&world, &client, &code(&world, &client, &reference, "a offline_access").await).await;
+    let offline = text(&offline.unwrap());
+    let sweep = async || world.store().sweep(world.engine().now(), world.settings.retention).await.unwrap();
+    world.pass(Seconds::days(100));
+    sweep().await;
+    assert_eq!(refresh(&world, &client, &offline).await, Err(WireReason::Expired));
+    // Its deadline, 90 days on; 7 days until that is settled; 90 that everything is kept.
+    world.pass(Seconds::days(90));
+    sweep().await;
+    assert_eq!(refresh(&world, &client, &offline).await, Err(WireReason::Unknown));
+}
+
 pub(super) async fn a_removed_client_ends_its_grants_and_nobody_elses(world: World) {
     world.user("ada").await;
     let (one, other) = (app(&world, "one").await, app(&world, "other").await);
@@ -296,7 +331,9 @@ pub(super) async fn a_consent_grows_and_its_end_ends_what_it_allowed(world: Worl
     give("b a").await;
     assert_eq!(remembered().await.as_deref(), Some("a b"));
     let given = tokens(&world, &client, &code(&world, &client, &reference, "a offline_access").await).await.unwrap();
+    let unredeemed = code(&world, &client, &reference, "a").await;
     assert_eq!(consent::withdraw(&world.engine(), ada, &client.id, Actor::User).await, Ok(true));
+    assert!(tokens(&world, &client, &unredeemed).await.is_none(), "what was not fetched is not allowed any more");
     assert_eq!(consent::withdraw(&world.engine(), ada, &client.id, Actor::User).await, Ok(false));
     assert_eq!(remembered().await, None);
     assert_eq!(refresh(&world, &client, &text(&given)).await, Err(WireReason::Ended));
