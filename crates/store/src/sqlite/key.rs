@@ -118,12 +118,7 @@ pub(super) fn add_refresh_key(
 pub(super) type Uses = (Vec<(KeyId, u64)>, Option<GrantId>);
 
 /// How many live grants among the next ones after `after` have their newest token from each key; where to go on.
-pub(super) fn uses(
-    db: &Desk,
-    now: Time,
-    after: Option<GrantId>,
-    batch: u32,
-) -> Result<Uses, Fault> {
+pub(super) fn uses(db: &Desk, now: Time, after: Option<GrantId>, batch: u32) -> Result<Uses, Fault> {
     let records = db.read_after(after, batch)?;
     let mut uses = BTreeMap::new();
     for record in records.iter().filter(|record| is_live(record, now)) {
