@@ -234,17 +234,18 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::http::Dialect;
 
     /// Answers each request with the next of `replies`, in pieces of `piece` bytes, and closes after the last.
-    async fn server(replies: Vec<String>, piece: usize) -> Arc<Target> {
+    async fn server(dialect: Dialect, replies: Vec<String>, piece: usize) -> Arc<Target> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let target = Arc::new(Target { authority: listener.local_addr().unwrap().to_string() });
+        let target = Arc::new(Target { authority: listener.local_addr().unwrap().to_string(), dialect });
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             stream.set_nodelay(true).unwrap();
             for reply in replies {
                 let mut seen = Vec::new();
-                while !seen.ends_with(b"\"}") {
+                while !is_whole(&seen) {
                     assert_ne!(stream.read_buf(&mut seen).await.unwrap(), 0, "the client went away");
                 }
                 for piece in reply.as_bytes().chunks(piece) {
@@ -254,6 +255,12 @@ mod tests {
             }
         });
         target
+    }
+
+    /// The length is the last header that is written.
+    fn is_whole(request: &[u8]) -> bool {
+        let text = std::str::from_utf8(request).unwrap();
+        text.split_once("\r\n\r\n").is_some_and(|(head, body)| head.ends_with(&format!(" {}", body.len())))
     }
 
     fn reply(status: &str, body: &str) -> String {
@@ -266,13 +273,17 @@ mod tests {
 
     /// One request for each grant that is due, then over.
     async fn carried(replies: Vec<String>, piece: usize, grants: &[&str]) -> Tally {
+        carried_in(Dialect::Session, replies, piece, grants).await
+    }
+
+    async fn carried_in(dialect: Dialect, replies: Vec<String>, piece: usize, grants: &[&str]) -> Tally {
         let (due, starts) = tokio::sync::mpsc::unbounded_channel();
         let now = clock::now();
         for _ in grants {
             due.send(now).unwrap();
         }
         drop(due);
-        let target = server(replies, piece).await;
+        let target = server(dialect, replies, piece).await;
         let phase = Phase { begins: now, ends: now + Duration::from_secs(60) };
         carry(target, Chains::new(grants.iter().map(|token| (*token).into())), Starts::Open(starts), phase).await
     }
@@ -296,6 +307,24 @@ mod tests {
                 ("401", 1),
                 ("503", 1),
                 ("a wrong reply: its body is not the two tokens", 1),
+                ("a wrong reply: its refresh token is not a new one", 1)
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_token_endpoint_is_carried_alike_and_its_refusals_are_counted() {
+        let refused = reply("400 Bad Request", r#"{"error":"invalid_grant"}"#);
+        let opaque = reply("200 OK", r#"{"access_token":"opaque","refresh_token":"c2"}"#);
+        let replies = vec![tokens("a2"), refused, opaque, tokens("d1")];
+        let tally = carried_in(Dialect::TokenEndpoint, replies, 7, &["a1", "b1", "c1", "d1"]).await;
+        assert_eq!((tally.renewed, tally.latencies.total()), (1, 1));
+        let found: Vec<_> = tally.errors.iter().map(|(what, count)| (what.as_str(), *count)).collect();
+        assert_eq!(
+            found,
+            [
+                ("400", 1),
+                ("a wrong reply: its access token is none", 1),
                 ("a wrong reply: its refresh token is not a new one", 1)
             ]
         );

@@ -8,37 +8,61 @@ pub(crate) const USER_AGENT: &str = concat!("regrant-bench/", env!("CARGO_PKG_VE
 /// A reply's headers are not longer than this, nor is its body.
 const LARGEST: usize = 64 * 1024;
 
+/// How a server is asked for a refresh. The replies are alike: both have the two tokens under the same names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// Regrant's session API: JSON.
+    Session,
+    /// A token endpoint of OAuth (RFC 6749 §6): a form, from the public client that `bench/oidc-provider/server.mjs` has.
+    TokenEndpoint,
+}
+
 /// Where requests go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     /// `host:port`, for the connection and the `Host` header.
     pub(crate) authority: String,
+    /// What is spoken there.
+    pub(crate) dialect: Dialect,
 }
 
 impl Target {
     /// Reads `http://host:port`, perhaps with a slash behind it.
-    pub(crate) fn parse(url: &str) -> Option<Self> {
+    pub(crate) fn parse(url: &str, dialect: Dialect) -> Option<Self> {
         let authority = url.strip_prefix("http://")?;
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "80"));
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
         (!host.is_empty() && host.chars().all(plain) && port.parse::<u16>().is_ok())
-            .then(|| Self { authority: format!("{host}:{port}") })
+            .then(|| Self { authority: format!("{host}:{port}"), dialect })
     }
 
     /// Writes a refresh with `token` in its body into `out`, in the place of what was there.
     pub(crate) fn write_refresh(&self, token: &str, out: &mut Vec<u8>) {
-        let length = r#"{"refresh_token":""}"#.len() + token.len();
+        // A token is written as it is: none has a character that JSON or a form would escape.
+        let (path, media_type, before, behind) = match self.dialect {
+            Dialect::Session => ("/session/refresh", "application/json", r#"{"refresh_token":""#, r#""}"#),
+            Dialect::TokenEndpoint => {
+                let form = "grant_type=refresh_token&client_id=regrant-bench&refresh_token=";
+                ("/token", "application/x-www-form-urlencoded", form, "")
+            }
+        };
+        let length = before.len() + token.len() + behind.len();
         out.clear();
-        out.extend_from_slice(b"POST /session/refresh HTTP/1.1\r\nHost: ");
+        out.extend_from_slice(b"POST ");
+        out.extend_from_slice(path.as_bytes());
+        out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
         out.extend_from_slice(self.authority.as_bytes());
         out.extend_from_slice(b"\r\nUser-Agent: ");
         out.extend_from_slice(USER_AGENT.as_bytes());
-        out.extend_from_slice(b"\r\nContent-Type: application/json\r\nContent-Length: ");
+        out.extend_from_slice(b"\r\nContent-Type: ");
+        out.extend_from_slice(media_type.as_bytes());
+        out.extend_from_slice(b"\r\nContent-Length: ");
         out.extend_from_slice(length.to_string().as_bytes());
-        out.extend_from_slice(b"\r\n\r\n{\"refresh_token\":\"");
+        out.extend_from_slice(b"\r\n\r\n");
+        out.extend_from_slice(before.as_bytes());
         out.extend_from_slice(token.as_bytes());
-        out.extend_from_slice(b"\"}");
+        out.extend_from_slice(behind.as_bytes());
     }
 
     /// A request without a body.
@@ -212,19 +236,37 @@ mod tests {
     }
 
     #[test]
+    fn a_token_endpoint_answers_with_the_same_two_tokens_and_its_refusals_are_none() {
+        let body =
+            r#"{"access_token":"a.b.c","expires_in":900,"refresh_token":"zgJ-2_","scope":"api","token_type":"Bearer"}"#;
+        assert_eq!(successor(body.as_bytes(), "zgJ-1_"), Ok("zgJ-2_"));
+        // Rotation is off, or the access token says nothing to who reads it.
+        assert!(successor(body.as_bytes(), "zgJ-2_").is_err());
+        assert!(successor(br#"{"access_token":"opaque","refresh_token":"zgJ-2_"}"#, "zgJ-1_").is_err());
+        assert!(successor(br#"{"error":"invalid_grant"}"#, "zgJ-1_").is_err());
+    }
+
+    #[test]
     fn a_request_says_how_long_it_is() {
-        let mut out = b"the one before".to_vec();
-        Target { authority: "localhost:1".to_owned() }.write_refresh("rg1_x", &mut out);
-        let text = String::from_utf8(out).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert_eq!(body, r#"{"refresh_token":"rg1_x"}"#);
-        assert!(head.starts_with("POST /session/refresh HTTP/1.1\r\nHost: localhost:1\r\n"), "{head}");
-        assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+        let form = "grant_type=refresh_token&client_id=regrant-bench&refresh_token=rg1_x";
+        for (dialect, path, media_type, right) in [
+            (Dialect::Session, "/session/refresh", "application/json", r#"{"refresh_token":"rg1_x"}"#),
+            (Dialect::TokenEndpoint, "/token", "application/x-www-form-urlencoded", form),
+        ] {
+            let mut out = b"the one before".to_vec();
+            Target { authority: "localhost:1".to_owned(), dialect }.write_refresh("rg1_x", &mut out);
+            let text = String::from_utf8(out).unwrap();
+            let (head, body) = text.split_once("\r\n\r\n").unwrap();
+            assert_eq!(body, right);
+            assert!(head.starts_with(&format!("POST {path} HTTP/1.1\r\nHost: localhost:1\r\n")), "{head}");
+            assert!(head.contains(&format!("Content-Type: {media_type}\r\n")), "{head}");
+            assert!(head.ends_with(&format!("Content-Length: {}", body.len())), "{head}");
+        }
     }
 
     #[test]
     fn only_plain_http_addresses_are_targets() {
-        let parsed = |url| Target::parse(url).map(|target| target.authority);
+        let parsed = |url| Target::parse(url, Dialect::Session).map(|target| target.authority);
         assert_eq!(parsed("http://127.0.0.1:8080/").as_deref(), Some("127.0.0.1:8080"));
         assert_eq!(parsed("http://id.example").as_deref(), Some("id.example:80"));
         assert_eq!(parsed("http://[::1]:9").as_deref(), Some("[::1]:9"));

@@ -3,16 +3,19 @@
 //! 1. `seed.rs` makes a store that is as full as asked for, and a file with one refresh token a line.
 //! 2. `refresh.rs` is a run: it starts the server on such a store (`server.rs`), measures a bare signature (`signature.rs`),
 //!    and puts load on for a while.
-//! 3. `connection.rs` carries rotation chains over one keep-alive connection: `chains.rs` says which token is next, `http.rs`
+//! 3. `compare.rs` is such a run, and behind it one of another server, npm `oidc-provider` (`peer.rs`).
+//! 4. `connection.rs` carries rotation chains over one keep-alive connection: `chains.rs` says which token is next, `http.rs`
 //!    writes requests and reads replies, `schedule.rs` says when requests are due in an open loop.
-//! 4. `histogram.rs` keeps the latencies; `process.rs` and `disk.rs` say what the server used. `report.rs` prints all of it.
+//! 5. `histogram.rs` keeps the latencies; `process.rs` and `disk.rs` say what the server used. `report.rs` prints all of it.
 
 mod chains;
 mod clock;
+mod compare;
 mod connection;
 mod disk;
 mod histogram;
 mod http;
+mod peer;
 mod process;
 mod refresh;
 mod report;
@@ -33,6 +36,8 @@ enum Arguments {
     Seed(SeedArguments),
     /// Carry rotation chains over keep-alive connections and say what they cost
     Refresh(RefreshArguments),
+    /// Measure Regrant, then npm oidc-provider under the same load, and lay the figures side by side
+    Compare(CompareArguments),
 }
 
 #[derive(clap::Args)]
@@ -82,10 +87,27 @@ struct RefreshArguments {
     json: bool,
 }
 
+#[derive(clap::Args)]
+struct CompareArguments {
+    /// How many grants each server knows and the chains run over
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    grants: u64,
+    /// How many keep-alive connections
+    #[arg(long, value_name = "C", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    connections: u32,
+    /// How long to measure each, after the warm-up
+    #[arg(long, value_name = "S", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: u64,
+    /// Answer with one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
 fn main() -> ExitCode {
     let outcome = match Arguments::parse() {
         Arguments::Seed(arguments) => seed::run(&arguments),
         Arguments::Refresh(arguments) => refresh::run(&arguments),
+        Arguments::Compare(arguments) => compare::run(&arguments),
     };
     match outcome {
         Ok(code) => code,

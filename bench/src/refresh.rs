@@ -17,7 +17,7 @@ use crate::{
     clock,
     connection::{Phase, Starts, Tally, carry},
     disk::{self, Files},
-    http::Target,
+    http::{Dialect, Target},
     process::{self, Cpu},
     report::{Disk, Memory, Report, Signature, Started},
     schedule::Schedule,
@@ -33,7 +33,7 @@ const WARM_UP: Duration = Duration::from_secs(2);
 pub(crate) fn run(arguments: &RefreshArguments) -> Result<ExitCode, Failure> {
     let report = match &arguments.target {
         Some(url) => {
-            let target = Target::parse(url)
+            let target = Target::parse(url, Dialect::Session)
                 .ok_or_else(|| Failure::usage(format!("--target {url}: write it like http://127.0.0.1:8080")))?;
             let tokens = read_tokens(arguments.tokens.as_deref().unwrap_or(Path::new("")), arguments.grants)?;
             check_rate(arguments, tokens.len())?;
@@ -49,14 +49,13 @@ pub(crate) fn run(arguments: &RefreshArguments) -> Result<ExitCode, Failure> {
 }
 
 /// With a server of its own.
-fn alone(arguments: &RefreshArguments) -> Result<Report, Failure> {
+pub(crate) fn alone(arguments: &RefreshArguments) -> Result<Report, Failure> {
     check_rate(arguments, usize::try_from(arguments.grants).unwrap_or(usize::MAX))?;
     let binary = server::binary()?;
     let place = tempfile::tempdir().map_err(Failure::at("cannot make a directory"))?;
     let empty = memory_when_empty(&binary, &place)?;
     let data = place.path().join("data");
     let tokens = furnish(arguments, &data)?;
-    let grants = tokens.len() as u64;
     let before = Files::of(&data);
     let server = Server::start(&binary, &data)?;
     let started_in = server.started_in;
@@ -66,9 +65,7 @@ fn alone(arguments: &RefreshArguments) -> Result<Report, Failure> {
     let after = Files::of(&data);
     server.stop()?;
     let disk = Disk { before, after, tables: disk::tables(&data)? };
-    let cpu = measured.server.ok_or_else(|| Failure::new("the server's CPU time was not read"))?;
-    let started = Started { started_in, cpu, memory, disk };
-    Ok(Report::new(arguments, grants, &measured.tally, measured.own, measured.signature, Some(started)))
+    measured.report(arguments, started_in, memory, Some(disk))
 }
 
 fn memory_when_empty(binary: &Path, place: &TempDir) -> Result<u64, Failure> {
@@ -104,7 +101,7 @@ fn furnish(arguments: &RefreshArguments, data: &Path) -> Result<Vec<Box<str>>, F
 }
 
 /// The first `most` tokens of a file.
-fn read_tokens(path: &Path, most: u64) -> Result<Vec<Box<str>>, Failure> {
+pub(crate) fn read_tokens(path: &Path, most: u64) -> Result<Vec<Box<str>>, Failure> {
     let text = fs::read_to_string(path).map_err(Failure::at(format!("cannot read {}", path.display())))?;
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let tokens: Vec<Box<str>> =
@@ -131,7 +128,7 @@ fn check_rate(arguments: &RefreshArguments, grants: usize) -> Result<(), Failure
 }
 
 /// What a load brought.
-struct Measured {
+pub(crate) struct Measured {
     grants: u64,
     tally: Tally,
     server: Option<Cpu>,
@@ -139,7 +136,23 @@ struct Measured {
     signature: Signature,
 }
 
-fn measure(
+impl Measured {
+    /// With what is known of the server, which this program started.
+    pub(crate) fn report(
+        self,
+        arguments: &RefreshArguments,
+        started_in: Duration,
+        memory: Memory,
+        disk: Option<Disk>,
+    ) -> Result<Report, Failure> {
+        let cpu = self.server.ok_or_else(|| Failure::new("the server's CPU time was not read"))?;
+        let started = Started { started_in, cpu, memory, disk };
+        Ok(Report::new(arguments, self.grants, &self.tally, self.own, self.signature, Some(started)))
+    }
+}
+
+/// Puts the load on `target`, between two timings of a bare signature.
+pub(crate) fn measure(
     arguments: &RefreshArguments,
     target: Target,
     tokens: Vec<Box<str>>,
@@ -217,7 +230,7 @@ mod tests {
         let words = ["regrant-bench", "refresh"].iter().chain(words);
         match crate::Arguments::try_parse_from(words).unwrap() {
             crate::Arguments::Refresh(arguments) => arguments,
-            crate::Arguments::Seed(_) => unreachable!(),
+            _ => unreachable!(),
         }
     }
 

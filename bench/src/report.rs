@@ -10,6 +10,7 @@ use crate::{RefreshArguments, chains, connection::Tally, disk::Files, process::C
 const SHARES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 
 /// CPU time of a bare ES256 signature before and after the load.
+#[derive(Clone, Copy)]
 pub(crate) struct Signature {
     pub(crate) before: Duration,
     pub(crate) after: Duration,
@@ -47,7 +48,25 @@ pub(crate) struct Started {
     /// In the phase.
     pub(crate) cpu: Cpu,
     pub(crate) memory: Memory,
-    pub(crate) disk: Disk,
+    /// Of one that keeps anything there.
+    pub(crate) disk: Option<Disk>,
+}
+
+/// What of it is laid beside that of another server.
+pub(crate) struct Summary {
+    pub(crate) per_second: f64,
+    pub(crate) p50: Duration,
+    pub(crate) p99: Duration,
+    /// The server's, for each refresh.
+    pub(crate) cpu_micros: f64,
+    /// The same, in bare signatures.
+    pub(crate) signatures: f64,
+    /// Resident, without a grant.
+    pub(crate) memory_empty: u64,
+    /// Resident, after the load.
+    pub(crate) memory: u64,
+    /// A bare signature.
+    pub(crate) signature: Signature,
 }
 
 /// All of it.
@@ -86,6 +105,22 @@ impl Report {
     /// Whether every reply was as it should be.
     pub(crate) fn is_clean(&self) -> bool {
         self.tally.errors.is_empty() && self.tally.renewed > 0
+    }
+
+    /// Nothing for a server that this program did not start: what it used is not known.
+    pub(crate) fn summary(&self) -> Option<Summary> {
+        let server = self.server.as_ref()?;
+        let [_, _, cpu_micros] = self.each(server.cpu);
+        Some(Summary {
+            per_second: self.throughput(),
+            p50: self.tally.latencies.percentile(0.5),
+            p99: self.tally.latencies.percentile(0.99),
+            cpu_micros,
+            signatures: self.signatures(cpu_micros),
+            memory_empty: server.memory.empty,
+            memory: server.memory.end,
+            signature: self.signature,
+        })
     }
 
     fn throughput(&self) -> f64 {
@@ -138,13 +173,15 @@ impl Report {
                 "per_grant": self.per_grant(memory.end.saturating_sub(memory.empty)),
             });
             document.insert("resident_bytes".to_owned(), memory);
-            let disk = json!({
-                "before": disk.before.total(), "database": disk.after.database, "log": disk.after.log,
-                "per_grant_before": self.per_grant(disk.before.total()),
-                "per_grant": self.per_grant(disk.after.total()),
-                "tables": disk.tables,
-            });
-            document.insert("disk_bytes".to_owned(), disk);
+            if let Some(disk) = disk {
+                let disk = json!({
+                    "before": disk.before.total(), "database": disk.after.database, "log": disk.after.log,
+                    "per_grant_before": self.per_grant(disk.before.total()),
+                    "per_grant": self.per_grant(disk.after.total()),
+                    "tables": disk.tables,
+                });
+                document.insert("disk_bytes".to_owned(), disk);
+            }
         }
         document
     }
@@ -178,6 +215,19 @@ impl Report {
         if tally.errors.is_empty() {
             writeln!(out, "  errors          none")?;
         }
+        self.write_troubles(out)?;
+        let [before, after] = [self.signature.before, self.signature.after].map(micros_of);
+        writeln!(out, "  ES256           {before:.1} µs of CPU before, {after:.1} µs after: one bare signature")?;
+        if let Some(server) = &self.server {
+            self.write_server(server, out)?;
+        }
+        let [user, system, total] = self.each(self.own);
+        writeln!(out, "  generator CPU   {total:.1} µs a refresh ({user:.1} user, {system:.1} system)")
+    }
+
+    /// What makes the figures doubtful, a line each.
+    pub(crate) fn write_troubles(&self, out: &mut String) -> std::fmt::Result {
+        let tally = &self.tally;
         for (what, count) in &tally.errors {
             writeln!(out, "  error           {count} × {what}")?;
         }
@@ -193,13 +243,7 @@ impl Report {
                 chains::most_per_second(self.grants)
             )?;
         }
-        let [before, after] = [self.signature.before, self.signature.after].map(micros_of);
-        writeln!(out, "  ES256           {before:.1} µs of CPU before, {after:.1} µs after: one bare signature")?;
-        if let Some(server) = &self.server {
-            self.write_server(server, out)?;
-        }
-        let [user, system, total] = self.each(self.own);
-        writeln!(out, "  generator CPU   {total:.1} µs a refresh ({user:.1} user, {system:.1} system)")
+        Ok(())
     }
 
     fn write_server(&self, server: &Started, out: &mut String) -> std::fmt::Result {
@@ -219,6 +263,7 @@ impl Report {
             mib(memory.end),
             self.per_grant(memory.end.saturating_sub(memory.empty))
         )?;
+        let Some(disk) = disk else { return Ok(()) };
         writeln!(
             out,
             "  disk            {} seeded ({:.0} bytes a grant), {} + log {} at the end ({:.0} bytes a grant)",
@@ -237,11 +282,11 @@ impl Report {
     }
 }
 
-fn micros_of(time: Duration) -> f64 {
+pub(crate) fn micros_of(time: Duration) -> f64 {
     time.as_nanos() as f64 / 1e3
 }
 
-fn shown(time: Duration) -> String {
+pub(crate) fn shown(time: Duration) -> String {
     match time.as_micros() {
         0..1000 => format!("{} µs", time.as_micros()),
         1000..10_000_000 => format!("{:.2} ms", micros_of(time) / 1e3),
@@ -249,17 +294,18 @@ fn shown(time: Duration) -> String {
     }
 }
 
-fn mib(bytes: u64) -> String {
+pub(crate) fn mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use clap::Parser;
 
     use super::*;
 
-    fn report() -> Report {
+    /// A thousand refreshes in two seconds, 50 µs of the server's CPU each, and 20 µs for a signature.
+    pub(crate) fn report() -> Report {
         let crate::Arguments::Refresh(arguments) =
             crate::Arguments::parse_from(["regrant-bench", "refresh", "--seconds", "2", "--connections", "8"])
         else {
@@ -274,11 +320,11 @@ mod tests {
             started_in: Duration::from_millis(90),
             cpu,
             memory: Memory { empty: 1000, opened: 2000, end: 3000 },
-            disk: Disk {
+            disk: Some(Disk {
                 before: Files { database: 4000, log: 0 },
                 after: Files { database: 5000, log: 1000 },
                 tables: BTreeMap::from([("grants".to_owned(), 3000)]),
-            },
+            }),
         };
         Report::new(&arguments, 10, &tally, Cpu::default(), signature, Some(server))
     }
@@ -288,7 +334,6 @@ mod tests {
         let document = report().json();
         assert_eq!(document["refreshes_per_second"], 500.0);
         assert_eq!(document["server_cpu_us"]["total"], 50.0);
-        // 50 µs, and 20 µs for a signature.
         assert_eq!(document["server_cpu_us"]["es256_multiple"], 2.5);
         assert_eq!(document["resident_bytes"]["per_grant"], 200.0);
         assert_eq!(document["disk_bytes"]["per_grant"], 600.0);

@@ -1,4 +1,5 @@
-//! The server under test: the binary `regrant` beside this one, as an operator would start it.
+//! A server under test: the binary `regrant` beside this one, as an operator would start it, or another program that says in a line of
+//! JSON where it listens (`peer.rs`).
 
 use std::{
     fs::File,
@@ -13,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     Failure, clock,
-    http::{Parsed, Target, parse},
+    http::{Dialect, Parsed, Target, parse},
 };
 
 /// It is killed if it has not stopped by then.
@@ -26,6 +27,8 @@ pub(crate) struct Server {
     pub(crate) target: Target,
     /// From its start until it said that it is ready.
     pub(crate) started_in: Duration,
+    /// Its first line.
+    pub(crate) said: serde_json::Value,
 }
 
 /// The binary `regrant` beside the one that runs.
@@ -43,33 +46,40 @@ pub(crate) fn binary() -> Result<PathBuf, Failure> {
 }
 
 impl Server {
-    /// Starts it on `data`, on a free port, and waits until it is ready. Its log goes into `data`.
+    /// Starts Regrant on `data`, on a free port, and waits until it is ready. Its log goes into `data`.
     pub(crate) fn start(binary: &Path, data: &Path) -> Result<Self, Failure> {
-        let log_path = data.join("server.log");
-        let log = File::create(&log_path).map_err(Failure::at(format!("cannot write {}", log_path.display())))?;
+        let mut command = Command::new(binary);
+        command.args(["--json", "--data"]).arg(data).args(["serve", "--listen", "127.0.0.1:0"]);
+        Self::launch(command, Dialect::Session, "/health/ready", &data.join("server.log"))
+    }
+
+    /// Starts `command` and waits until it has said where it listens, and answers at `health`. Its standard input ends when this
+    /// program does.
+    pub(crate) fn launch(
+        mut command: Command,
+        dialect: Dialect,
+        health: &str,
+        log_path: &Path,
+    ) -> Result<Self, Failure> {
+        let log = File::create(log_path).map_err(Failure::at(format!("cannot write {}", log_path.display())))?;
         let begun = clock::now();
-        let child = Command::new(binary)
-            .args(["--json", "--data"])
-            .arg(data)
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .map_err(Failure::at(format!("cannot start {}", binary.display())))?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+        let child =
+            command.spawn().map_err(Failure::at(format!("cannot start {}", command.get_program().display())))?;
         // From here on it is stopped whatever happens.
-        let mut server = Self { child, target: Target { authority: String::new() }, started_in: Duration::ZERO };
+        let target = Target { authority: String::new(), dialect };
+        let mut server = Self { child, target, started_in: Duration::ZERO, said: serde_json::Value::Null };
         let mut line = String::new();
         if let Some(stdout) = server.child.stdout.as_mut() {
             BufReader::new(stdout).read_line(&mut line).map_err(Failure::at("cannot read what the server says"))?;
         }
-        let document: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-        let target = document.get("listening").and_then(|url| url.as_str()).and_then(Target::parse);
-        server.target = target.ok_or_else(|| {
-            let log = std::fs::read_to_string(&log_path).unwrap_or_default();
+        server.said = serde_json::from_str(&line).unwrap_or_default();
+        let url = server.said.get("listening").and_then(|url| url.as_str());
+        server.target = url.and_then(|url| Target::parse(url, dialect)).ok_or_else(|| {
+            let log = std::fs::read_to_string(log_path).unwrap_or_default();
             Failure::new(format!("the server did not start. It said: {}", log.trim()))
         })?;
-        if !server.is_ready()? {
+        if !server.answers(health)? {
             return Err(Failure::new("the server started, but says that it is not ready"));
         }
         server.started_in = clock::now() - begun;
@@ -81,11 +91,11 @@ impl Server {
         self.child.id()
     }
 
-    fn is_ready(&self) -> Result<bool, Failure> {
+    fn answers(&self, path: &str) -> Result<bool, Failure> {
         let ask = || -> std::io::Result<Vec<u8>> {
             let mut stream = TcpStream::connect(&self.target.authority)?;
             stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-            stream.write_all(&self.target.get("/health/ready"))?;
+            stream.write_all(&self.target.get(path))?;
             let mut received = Vec::new();
             let mut piece = [0; 4096];
             while !matches!(parse(&received), Ok(Parsed::Whole(_)) | Err(_)) {

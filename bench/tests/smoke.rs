@@ -69,6 +69,39 @@ fn an_open_loop_on_a_seeded_store_keeps_to_its_rate() {
 }
 
 #[test]
+fn another_server_is_measured_in_the_same_run() {
+    // So many that the CPU time is more than a tick of the clock that counts it.
+    let found =
+        document(bench().args(["compare", "--grants", "500", "--connections", "2", "--seconds", "1", "--json"]));
+    for server in ["regrant", "oidc_provider"] {
+        let found = &found[server];
+        assert_eq!((&found["grants"], &found["connections"], &found["seconds"]), (&500.into(), &2.into(), &1.into()));
+        assert_eq!(found["errors"], serde_json::json!({}), "{server}");
+        for number in [
+            &found["refreshes"],
+            &found["latency_us"]["p50"],
+            &found["latency_us"]["p99"],
+            &found["server_cpu_us"]["es256_multiple"],
+            &found["es256_us"]["before"],
+            &found["es256_us"]["after"],
+            &found["resident_bytes"]["end"],
+        ] {
+            assert!(number.as_f64().is_some_and(|number| number > 0.0), "{server}: {found:#}");
+        }
+    }
+    assert!(found["ratio"]["server_cpu_us"].as_f64().is_some_and(|ratio| ratio > 0.0), "{found:#}");
+    assert!(found["oidc_provider"]["version"].as_str().is_some_and(|version| version.starts_with("9.")), "{found:#}");
+}
+
+#[test]
+fn without_node_it_is_said_how_to_get_it_before_anything_is_measured() {
+    let output = Command::new(env!("CARGO_BIN_EXE_regrant-bench")).arg("compare").env("PATH", "").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(complained.contains("no node in PATH") && complained.contains("apt-get install"), "{complained}");
+}
+
+#[test]
 fn what_is_not_built_yet_says_so() {
     let output = Command::new(env!("CARGO_BIN_EXE_regrant-bench"))
         .args(["seed", "--database", "postgres://x", "--grants", "1", "--tokens", "/dev/null"])

@@ -140,8 +140,8 @@ struct Debian {
 
 const DEBIAN: [Debian; 8] = [
     Debian { program: "chromium", package: "chromium", purpose: "the demo's pages are played in a real browser" },
-    Debian { program: "node", package: "nodejs", purpose: "drives that browser" },
-    Debian { program: "npm", package: "npm", purpose: "installs Playwright and axe for it, as their lock file says" },
+    Debian { program: "node", package: "nodejs", purpose: "drives that browser, and runs what others wrote for it" },
+    Debian { program: "npm", package: "npm", purpose: "installs packages for it, as their lock files say" },
     Debian { program: "faketime", package: "faketime", purpose: "integration tests move the clock with it" },
     Debian { program: "python3", package: "python3", purpose: "a test types passwords on a terminal with it" },
     // Without it, `python3 -m venv` is there and does not work.
