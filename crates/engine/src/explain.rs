@@ -5,10 +5,10 @@ use serde::Serialize;
 use crate::{
     Engine,
     event::Event,
-    id::{EventId, Generation, GrantRef, SessionId, UserId},
+    id::{ClientId, EventId, Generation, GrantRef, SessionId, UserId},
     ports::{Broken, Judge, Loaded, TimelineOf, UserSelector, Verdict, Wanted},
     reason::{Life, Reason},
-    refresh::{Attempt, Decision, Holding, Risk, Terms, decide},
+    refresh::{Attempt, Decision, Grant, GrantKind, Holding, Risk, Terms, decide},
     session::SessionRecord,
     time::{AbsoluteDeadline, Time},
     token::{Endpoint, Stopped},
@@ -25,6 +25,9 @@ pub struct Explanation {
     /// The session, where it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionFacts>,
+    /// The application's grant, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantFacts>,
     /// The user.
     pub user: Option<UserId>,
     /// What the user signs in with.
@@ -102,6 +105,48 @@ pub struct SessionFacts {
     pub absolute_expires_at: Option<Time>,
     /// What its replays add up to, of 3.
     pub points: u8,
+}
+
+/// What an application was granted, and until when.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct GrantFacts {
+    /// Its id.
+    pub id: GrantRef,
+    /// Whose client holds it.
+    pub client: ClientId,
+    /// What the holder may ask for.
+    pub scope: String,
+    /// The newest generation.
+    pub generation: u32,
+    /// What lifetimes it has.
+    pub kind: GrantKind,
+    /// When it was issued.
+    pub issued_at: Time,
+    /// When its token was last renewed.
+    pub last_used_at: Time,
+    /// When it ends if it is not used.
+    pub idle_expires_at: Time,
+    /// When it ends whatever happens.
+    pub absolute_expires_at: Option<Time>,
+    /// What its replays add up to, of 3.
+    pub points: u8,
+}
+
+impl From<&Grant> for GrantFacts {
+    fn from(grant: &Grant) -> Self {
+        Self {
+            id: grant.public_id,
+            client: grant.client.clone(),
+            scope: grant.scope.clone(),
+            generation: grant.generation.0,
+            kind: grant.kind,
+            issued_at: grant.issued_at,
+            last_used_at: grant.rotated_at,
+            idle_expires_at: grant.idle.0,
+            absolute_expires_at: (grant.absolute != AbsoluteDeadline::NEVER).then_some(grant.absolute.0),
+            points: grant.suspicion.points,
+        }
+    }
 }
 
 /// Why there is no explanation.
@@ -237,16 +282,11 @@ async fn of_grant(
         Life::Ended { at, .. } => Some(at),
         Life::Alive => grant.expired(&policy, now).map(|(_, at)| at),
     };
-    // An offline grant has no session to be found by: its user's timeline has it, but for the renewals.
-    let of = grant.session.map_or(TimelineOf::User(grant.user), |_| TimelineOf::Grant(grant.public_id));
-    let mut timeline = engine.store.timeline(of, TIMELINE).await?;
-    timeline.retain(|event| event.grant.is_none_or(|of| of == grant.public_id));
-    if grant.session.is_none() {
-        timeline.retain(|event| event.grant.is_some());
-    }
+    let timeline = engine.store.timeline(TimelineOf::Grant(grant.public_id), TIMELINE).await?;
     Ok(Ok(Explanation {
         subject,
         session: None,
+        grant: Some(GrantFacts::from(grant)),
         user: Some(grant.user),
         identifier: facts.identifier.clone(),
         state: if reason.is_none() { "alive" } else { "ended" },
@@ -275,6 +315,7 @@ async fn of_session(
         let explanation = Explanation {
             subject,
             session: None,
+            grant: None,
             user,
             identifier: None,
             state: "ended",
@@ -299,6 +340,7 @@ async fn of_session(
         reason,
         because: reason.map(Reason::sentence),
         ended_at,
+        grant: None,
         session: Some(SessionFacts {
             id: session.id,
             grant: grant.public_id,
@@ -329,6 +371,7 @@ async fn of_user(engine: &Engine, id: UserId) -> Result<Result<Explanation, Unex
     Ok(Ok(Explanation {
         subject: Subject::User { id },
         session: None,
+        grant: None,
         user: Some(id),
         identifier: user.and_then(|user| user.identifiers.into_iter().next()).map(|known| known.shown),
         state: if reason.is_none() { "alive" } else { "ended" },
@@ -353,6 +396,7 @@ async fn of_event(engine: &Engine, id: EventId) -> Result<Result<Explanation, Un
         (None, None) => Ok(Ok(Explanation {
             subject: Subject::Event { id },
             session: None,
+            grant: None,
             user: None,
             identifier: None,
             state: "recorded",

@@ -111,7 +111,7 @@ sections! {
     events: Events {
         /// Everything, and sessions after their end.
         keep: Duration = Duration(Seconds::days(90));
-        /// Each renewal of a token.
+        /// Each renewal of a token, the last hundred of a grant at most.
         keep_rotations: Duration = Duration(Seconds::DAY);
         /// So many renewals of a session stay longer than that.
         last_rotations: u32 = 10;

@@ -39,6 +39,10 @@ fn drawn(explanation: &Explanation) -> String {
         lines.push(format!("session   {}", session.id));
         lines.push(format!("grant     {}, generation {}", session.grant, session.generation));
     }
+    if let Some(grant) = &explanation.grant {
+        lines.push(format!("grant     {}, generation {}", grant.id, grant.generation));
+        lines.push(format!("client    {}, for {}", printable(&grant.client.0), printable(&grant.scope)));
+    }
     if let Some(user) = explanation.user {
         lines.push(format!("user      {} ({user})", printable(explanation.identifier.as_deref().unwrap_or("gone"))));
     }
@@ -47,13 +51,15 @@ fn drawn(explanation: &Explanation) -> String {
         (Some(because), Some(reason), None) => format!("state     ENDED: {because} ({reason})"),
         _ => format!("state     {}", explanation.state),
     });
-    if let Some(session) = &explanation.session
-        && explanation.reason.is_none()
-    {
-        lines.push(format!("idle end  {}", session.idle_expires_at));
-        lines.extend(session.absolute_expires_at.map(|at| format!("end       {at}")));
-        if session.points > 0 {
-            lines.push(format!("points    {} of 3: replays in generations in a row", session.points));
+    let session = explanation.session.as_ref();
+    let deadlines = session
+        .map(|of| (of.idle_expires_at, of.absolute_expires_at, of.points))
+        .or_else(|| explanation.grant.as_ref().map(|of| (of.idle_expires_at, of.absolute_expires_at, of.points)));
+    if let Some((idle, absolute, points)) = deadlines.filter(|_| explanation.reason.is_none()) {
+        lines.push(format!("idle end  {idle}"));
+        lines.extend(absolute.map(|at| format!("end       {at}")));
+        if points > 0 {
+            lines.push(format!("points    {points} of 3: replays in generations in a row"));
         }
     }
     lines.push(String::new());

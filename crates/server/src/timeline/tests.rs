@@ -44,6 +44,7 @@ impl Scene {
                 absolute_expires_at: None,
                 points: 0,
             }),
+            grant: None,
             user: None,
             identifier: Some("ada@example.com".to_owned()),
             state: "alive",

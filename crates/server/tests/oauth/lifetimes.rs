@@ -7,12 +7,16 @@ use crate::{
     world::{World, refused},
 };
 
-/// The deadlines of an application's grant, as the store has them, in seconds from its last rotation.
-fn deadlines(world: &World, client: &str) -> (i64, i64) {
-    let db = rusqlite::Connection::open(world.server.data().join("regrant.db")).unwrap();
-    let sql = "SELECT (idle_deadline - rotated_at) / 1000, (absolute_deadline - issued_at) / 1000 FROM grants \
-               WHERE client_id = ? ORDER BY issued_at DESC LIMIT 1";
-    db.query_row(sql, [client], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+/// The deadlines of an application's grant, as its refresh token is explained: idle from its last renewal, absolute from its
+/// issue, in seconds.
+fn deadlines(world: &World, tokens: &Value) -> (i64, i64) {
+    let token = tokens["refresh_token"].as_str().unwrap();
+    let explained = world.server.regrant_reading(&["--json", "explain", "-"], token).ok().json();
+    let grant = &explained["grant"];
+    (
+        seconds_between(&grant["last_used_at"], &grant["idle_expires_at"]),
+        seconds_between(&grant["issued_at"], &grant["absolute_expires_at"]),
+    )
 }
 
 const DAY: i64 = 24 * 60 * 60;
@@ -41,18 +45,18 @@ fn each_kind_of_client_and_each_client_has_lifetimes_of_its_own() {
     ]);
     let mut browser = world.browser();
     // Browser: the server's seven days, never longer than the session's thirty.
-    world.public("own").redeem(&world.code(&mut browser, "own", &[])).expect(200);
-    let (idle, absolute) = deadlines(&world, "own");
+    let own = world.public("own").redeem(&world.code(&mut browser, "own", &[])).expect(200).json();
+    let (idle, absolute) = deadlines(&world, &own);
     assert_eq!(idle, 7 * DAY);
     assert!((29 * DAY..=30 * DAY).contains(&absolute), "{absolute}");
     // Native: its own idle lifetime, and the session's end.
-    world.public("tool").redeem(&world.code(&mut browser, "tool", &[])).expect(200);
-    let (idle, absolute) = deadlines(&world, "tool");
+    let tool = world.public("tool").redeem(&world.code(&mut browser, "tool", &[])).expect(200).json();
+    let (idle, absolute) = deadlines(&world, &tool);
     assert_eq!(idle, 20 * DAY);
     assert!(absolute <= 30 * DAY);
     // Offline: not the session's.
     let offline = world.shop_tokens(&mut browser, &[("scope", "openid offline_access")]);
-    assert_eq!(deadlines(&world, "shop"), (50 * DAY, 200 * DAY));
+    assert_eq!(deadlines(&world, &offline), (50 * DAY, 200 * DAY));
     let claims = world.verified(offline["access_token"].as_str().unwrap(), &world.server.issuer);
     assert_eq!(claims.get("sid"), None);
     // This client's own.
@@ -65,7 +69,7 @@ fn each_kind_of_client_and_each_client_has_lifetimes_of_its_own() {
     let client = world.server.client();
     let tokens = client.post("/oauth2/token").body("application/x-www-form-urlencoded", body).send().expect(200).json();
     assert_eq!(tokens["expires_in"], 120);
-    assert_eq!(deadlines(&world, "brief"), (3600, 7200));
+    assert_eq!(deadlines(&world, &tokens), (3600, 7200));
     let claims = world.verified(tokens["access_token"].as_str().unwrap(), &world.server.issuer);
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 120);
 }
@@ -104,13 +108,13 @@ fn a_clients_changed_lifetime_acts_at_its_next_refresh() {
         ("code_verifier", crate::world::VERIFIER),
     ];
     let first = post(&world, &fields).expect(200).json();
-    assert_eq!((deadlines(&world, "web").0, &first["expires_in"]), (7 * DAY, &Value::from(900)));
+    assert_eq!((deadlines(&world, &first).0, &first["expires_in"]), (7 * DAY, &Value::from(900)));
     let refresh = |world: &World, tokens: &Value| {
         post(world, &[("grant_type", "refresh_token"), ("refresh_token", tokens["refresh_token"].as_str().unwrap())])
     };
     restart(&mut world, &format!("{SHOP}idle = \"1h\"\naccess_lifetime = \"1m\"\nabsolute = \"2d\"\n"));
     let second = refresh(&world, &first).expect(200).json();
-    assert_eq!((deadlines(&world, "web"), &second["expires_in"]), ((3600, 2 * DAY), &Value::from(60)));
+    assert_eq!((deadlines(&world, &second), &second["expires_in"]), ((3600, 2 * DAY), &Value::from(60)));
     restart(&mut world, &format!("{SHOP}absolute = \"1s\"\nidle = \"1s\"\n"));
     crate::support::eventually("a second has passed", || {
         let over = refresh(&world, &second);
