@@ -40,7 +40,8 @@ impl Contexts {
             return digests.context(address, user_agent);
         };
         let mut known = place.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known.as_ref().filter(|known| known.address == address && *known.user_agent == *user_agent) {
+        if let Some(known) = known.as_ref().filter(|known| known.address == address && *known.user_agent == *user_agent)
+        {
             return known.context.clone();
         }
         let context = digests.context(address, user_agent);

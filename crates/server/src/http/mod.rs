@@ -58,8 +58,8 @@ use crate::{config::Config, pages};
 
 pub(crate) use cookie::is_loopback;
 pub(crate) use listener::{Limits, Site, breathe, serve};
-pub(crate) use observe::Seen;
 use observe::Observer;
+pub(crate) use observe::Seen;
 
 /// What handlers share.
 pub(crate) struct App {

@@ -83,8 +83,10 @@ impl World {
         fs::write(&jwks, Jwks::from_keys(vec![key.public()]).to_json()).unwrap();
         let jwks = jwks.to_str().unwrap();
         add(&["--id", "signer", "--type", "service", "--auth-method", "private_key_jwt", "--jwks", jwks]);
-        let key =
-            format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----", STANDARD.encode(key.to_pkcs8().unwrap()));
+        let key = format!(
+            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----",
+            STANDARD.encode(key.to_pkcs8().unwrap())
+        );
         Self { server: home.serve(), web, job, key }
     }
 

@@ -127,7 +127,15 @@ pub(super) async fn a_change_of_another_password_than_was_checked_is_a_conflict(
         let mut loaded = loaded.unwrap().clone();
         loaded.state.grant = raise(&loaded.state.grant, Epoch(1), now).unwrap();
         let decision = Decision::Rotated { next: loaded.state.grant.generation };
-        Verdict { decision, loaded: Some(Box::new(loaded)), write: true, ends: None, renewed: None, events: vec![], mail: None }
+        Verdict {
+            decision,
+            loaded: Some(Box::new(loaded)),
+            write: true,
+            ends: None,
+            renewed: None,
+            events: vec![],
+            mail: None,
+        }
     });
     let event = Event::new(EventKind::PasswordChanged, now, Actor::User, &*engine.random).user(ada);
     let change = PasswordChange { expected: "the hash of before".to_owned(), hash: "another".to_owned(), event };

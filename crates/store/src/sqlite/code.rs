@@ -13,8 +13,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     client, event,
     fault::Fault,
-    refresh::{self, ATTRIBUTES, IDENTIFIER, ROLES, words},
     grants::Desk,
+    refresh::{self, ATTRIBUTES, IDENTIFIER, ROLES, words},
     row::Columns,
     session, single_sign_on,
 };
@@ -46,12 +46,7 @@ pub(super) fn add(db: &Connection, code: &Code) -> Result<(), Fault> {
     Ok(())
 }
 
-pub(super) fn redeem(
-    db: &Desk,
-    random: &dyn Random,
-    hash: &[u8; 32],
-    judge: &CodeJudge,
-) -> Result<Redemption, Fault> {
+pub(super) fn redeem(db: &Desk, random: &dyn Random, hash: &[u8; 32], judge: &CodeJudge) -> Result<Redemption, Fault> {
     let loaded = load(db, hash)?;
     let redemption = judge(loaded.as_ref());
     match &redemption {

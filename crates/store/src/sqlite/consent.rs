@@ -41,13 +41,7 @@ pub(super) fn give(db: &Connection, consent: &Consent, told: &Event) -> Result<(
     event::insert(db, told)
 }
 
-pub(super) fn withdraw(
-    db: &Desk,
-    user: UserId,
-    client: &ClientId,
-    end: End,
-    told: &Event,
-) -> Result<bool, Fault> {
+pub(super) fn withdraw(db: &Desk, user: UserId, client: &ClientId, end: End, told: &Event) -> Result<bool, Fault> {
     let removed = db
         .prepare_cached("DELETE FROM consents WHERE user_id = ? AND client_id = ?")?
         .execute(params![user.as_bytes(), client.0])?;

@@ -67,9 +67,7 @@ const SELECT: &str = "SELECT id, at, kind, actor, user_id, session_id, grant_id,
 pub(super) fn timeline(desk: &Desk, of: TimelineOf, limit: u32) -> Result<Vec<Event>, Fault> {
     let mut told = match &of {
         TimelineOf::Session(id) => rows(desk, "session_id = ?1", (id.as_bytes(), limit))?,
-        TimelineOf::User(id) => {
-            rows(desk, "user_id = ?1 AND kind <> 'refresh.rotated'", (id.as_bytes(), limit))?
-        }
+        TimelineOf::User(id) => rows(desk, "user_id = ?1 AND kind <> 'refresh.rotated'", (id.as_bytes(), limit))?,
         // A grant's session leads to its events by an index; the few of its sisters are passed over.
         TimelineOf::Grant(id) => {
             let session = session::id_of_grant(desk, *id)?;

@@ -13,12 +13,13 @@ const APPLICATION_ID: i32 = 0x5247_5254;
 type Code = fn(Connection) -> Result<Connection, Fault>;
 
 /// Each brings the schema from the version of its index to the next.
-const MIGRATIONS: [(&str, Option<Code>); 5] = [
+const MIGRATIONS: [(&str, Option<Code>); 6] = [
     (include_str!("../../migrations/sqlite/0001_initial.sql"), None),
     (include_str!("../../migrations/sqlite/0002_key_lifecycle.sql"), None),
     (include_str!("../../migrations/sqlite/0003_packed_grants.sql"), Some(old_rows::carry_over)),
     (include_str!("../../migrations/sqlite/0004_clients.sql"), None),
     (include_str!("../../migrations/sqlite/0005_single_sign_on.sql"), None),
+    (include_str!("../../migrations/sqlite/0006_logouts.sql"), None),
 ];
 
 /// Why a store does not open.
@@ -97,10 +98,7 @@ pub(super) fn open_for_writing(file: &Path) -> Result<Connection, OpenError> {
 
 /// A second connection to a store that is open for writing: it writes the log back.
 pub(super) fn open_for_checkpoints(file: &Path) -> Result<Connection, OpenError> {
-    let db = Connection::open_with_flags(
-        file,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )?;
+    let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     harden(&db)?;
     db.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -64;")?;
     Ok(db)

@@ -134,12 +134,7 @@ fn is_live(record: &Record, now: Time) -> bool {
     record.grant.life.is_alive() && session::deadline(&record.grant) > now
 }
 
-pub(super) fn retire_refresh_key(
-    db: &Desk,
-    KeyId(id): KeyId,
-    mark: KeyMark,
-    told: &Event,
-) -> Result<KeyMarked, Fault> {
+pub(super) fn retire_refresh_key(db: &Desk, KeyId(id): KeyId, mark: KeyMark, told: &Event) -> Result<KeyMarked, Fault> {
     let marked: Option<Option<i64>> = db
         .prepare_cached("SELECT retired_at FROM refresh_keys WHERE id = ?")?
         .query_row(params![id], |row| row.get(0))

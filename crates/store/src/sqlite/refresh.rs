@@ -64,8 +64,7 @@ fn roles_of(db: &Connection, user: UserId) -> Result<Vec<String>, Fault> {
 }
 
 fn person(db: &Connection, user: UserId) -> Result<(Option<String>, Option<Arc<str>>), Fault> {
-    let mut statement =
-        db.prepare_cached(&format!("SELECT {IDENTIFIER}, {ATTRIBUTES} FROM users u WHERE u.id = ?"))?;
+    let mut statement = db.prepare_cached(&format!("SELECT {IDENTIFIER}, {ATTRIBUTES} FROM users u WHERE u.id = ?"))?;
     Ok(statement.query_row(params![user.as_bytes()], |row| row.try_into()).optional()?.unwrap_or_default())
 }
 

@@ -16,7 +16,7 @@ use regrant_engine::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    event,
+    backchannel_logout, event,
     fault::Fault,
     grants::Desk,
     refresh::{self, ATTRIBUTES, IDENTIFIER, ROLES},
@@ -146,8 +146,7 @@ pub(super) fn id_of_grant(db: &Connection, grant: GrantRef) -> Result<Option<Ses
     let mut statement = db.prepare_cached(
         "SELECT id FROM sessions WHERE id = ?1 UNION ALL SELECT session_id FROM other_grants WHERE public_id = ?1 LIMIT 1",
     )?;
-    let id: Option<Option<[u8; 16]>> =
-        statement.query_row(params![grant.as_bytes()], |row| row.get(0)).optional()?;
+    let id: Option<Option<[u8; 16]>> = statement.query_row(params![grant.as_bytes()], |row| row.get(0)).optional()?;
     Ok(id.flatten().map(SessionId::from_bytes))
 }
 
@@ -272,6 +271,7 @@ pub(super) fn end_rows(db: &Desk, random: &dyn Random, id: SessionId, user: User
         })?;
     }
     if ended == 1 {
+        backchannel_logout::put(db, id, user, end.at)?;
         let told =
             Event::new(EventKind::SessionEnded, end.at, end.actor, random).session(id).user(user).because(end.reason);
         event::insert(db, &told)?;

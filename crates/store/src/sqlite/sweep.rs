@@ -12,7 +12,7 @@ use regrant_engine::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{fault::Fault, grants::Desk, session};
+use super::{backchannel_logout, fault::Fault, grants::Desk, session};
 
 pub(super) fn sweep(db: &Desk, random: &dyn Random, now: Time, keep: Retention) -> Result<Swept, Fault> {
     let now = believed(db, now, keep)?;
@@ -82,6 +82,9 @@ fn sessions(db: &Desk, random: &dyn Random, now: Time, keep: Retention) -> Resul
                 if session::deadline(&grant) <= now.minus(keep.settle) {
                     session::expire(db, random, session, &grant)?;
                     swept.expired += 1;
+                } else if session::deadline(&grant) <= now {
+                    // It is over all the same, and applications are told: this clock has not jumped.
+                    backchannel_logout::put(db, session, grant.user, session::deadline(&grant))?;
                 }
             }
         }
@@ -118,8 +121,8 @@ fn events(db: &Connection, now: Time, keep: Retention) -> Result<Swept, Fault> {
 fn retries(db: &Desk, now: Time, keep: Retention) -> Result<Swept, Fault> {
     let after = position(db, "sweep.renewals")?;
     let until = first_id_at(now.minus(keep.rotations));
-    let mut statement =
-        db.prepare_cached("SELECT id, at, session_id, kind FROM events WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3")?;
+    let mut statement = db
+        .prepare_cached("SELECT id, at, session_id, kind FROM events WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3")?;
     type Row = ([u8; 16], i64, Option<[u8; 16]>, String);
     let batch = statement
         .query_map(params![after, until, keep.batch], |row| row.try_into())?

@@ -277,8 +277,7 @@ async fn a_failing_job_takes_nobody_with_it() {
     };
     let first = writer.submit(Job::new(counted)).unwrap();
     let failing = writer.submit(Job::new(keep(1, None))).unwrap();
-    let panicking =
-        writer.submit(Job::new(|_: &Desk| -> Result<i64, Fault> { panic!("a thought we did not have") }));
+    let panicking = writer.submit(Job::new(|_: &Desk| -> Result<i64, Fault> { panic!("a thought we did not have") }));
     let last = writer.submit(Job::new(keep(2, None))).unwrap();
     let_go.send(()).unwrap();
     held.await.unwrap().unwrap();

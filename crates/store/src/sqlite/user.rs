@@ -197,12 +197,7 @@ pub(super) fn set_disabled(
     }
 }
 
-pub(super) fn delete(
-    db: &Desk,
-    random: &dyn Random,
-    selector: &UserSelector,
-    end: End,
-) -> Result<UserChanged, Fault> {
+pub(super) fn delete(db: &Desk, random: &dyn Random, selector: &UserSelector, end: End) -> Result<UserChanged, Fault> {
     let Some(user) = selected(db, selector)? else {
         return Ok(UserChanged::NotFound);
     };

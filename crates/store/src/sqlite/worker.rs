@@ -121,7 +121,6 @@ impl Workers<Connection> {
         let threads = connections.into_iter().map(spawn).collect();
         Self { queue: Some(sender), waiting, threads }
     }
-
 }
 
 impl<D> Workers<D> {

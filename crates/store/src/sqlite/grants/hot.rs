@@ -139,7 +139,8 @@ impl Hot {
 
     /// A shelf that others' ids now lead to must take them on its first page.
     fn lower_first(&mut self, nth: usize) {
-        if let (Some(key), Some(first)) = (self.keys.get(nth), self.shelves.get_mut(nth).and_then(|s| s.keys.first_mut()))
+        if let (Some(key), Some(first)) =
+            (self.keys.get(nth), self.shelves.get_mut(nth).and_then(|s| s.keys.first_mut()))
         {
             *first = (*first).min(*key);
         }

@@ -255,11 +255,7 @@ impl Desk {
     }
 
     /// Writes the new state of a grant that was loaded or read.
-    pub(super) fn write<G: Borrow<Grant>>(
-        &self,
-        record: &Record<G>,
-        renewed: Option<&Renewal>,
-    ) -> Result<(), Fault> {
+    pub(super) fn write<G: Borrow<Grant>>(&self, record: &Record<G>, renewed: Option<&Renewal>) -> Result<(), Fault> {
         let memory = &mut *self.memory.borrow_mut();
         let id = record.grant.borrow().id;
         let state = packed::pack(record, &mut memory.words);

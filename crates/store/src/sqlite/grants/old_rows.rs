@@ -92,4 +92,3 @@ fn grant(columns: &mut Columns<'_, '_>) -> Result<Grant, Fault> {
         life: columns.life()?,
     })
 }
-

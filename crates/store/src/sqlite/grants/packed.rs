@@ -173,11 +173,8 @@ pub(super) fn unpack(id: GrantId, bytes: &[u8], words: &Words) -> Result<Record,
     } else {
         Networks::from_bytes(from.short()?).ok_or_else(unreadable)?
     };
-    let life = if is(flag::ENDED) {
-        Life::Ended { at: from.time(last_event)?, reason: from.name()? }
-    } else {
-        Life::Alive
-    };
+    let life =
+        if is(flag::ENDED) { Life::Ended { at: from.time(last_event)?, reason: from.name()? } } else { Life::Alive };
     let grant = Grant {
         id,
         public_id,
@@ -218,9 +215,8 @@ pub(super) fn pack_renewals(renewals: &[Renewal], words: &mut Words) -> Vec<u8> 
     let mut out = Packer { bytes: Vec::with_capacity(16 + 6 * renewals.len()), words };
     let mut before: Option<&Renewal> = None;
     for renewal in renewals {
-        let same_place = before.is_some_and(|before| {
-            before.user_agent == renewal.user_agent && before.prefix == renewal.prefix
-        });
+        let same_place =
+            before.is_some_and(|before| before.user_agent == renewal.user_agent && before.prefix == renewal.prefix);
         let step = renewal.issued.0.wrapping_sub(before.map_or(0, |before| before.issued.0));
         out.number(u64::from(step) << 1 | u64::from(!same_place));
         out.time(renewal.at, before.map_or(Time::from_millis(0), |before| before.at));
