@@ -107,6 +107,10 @@ named! {
         ConsentGiven = "consent.given",
         /// A user took that back.
         ConsentWithdrawn = "consent.withdrawn",
+        /// An application was told that a session ended.
+        LogoutDelivered = "logout.delivered",
+        /// An application could not be told, and will not be.
+        LogoutGaveUp = "logout.gave_up",
         /// A refresh key was made; before 0.2 a signing key.
         KeyCreated = "key.created",
         /// A signing key was made and published; it signs later.

@@ -5,6 +5,7 @@
 //! says what the engine needs of the world.
 
 pub mod authorize;
+pub mod backchannel_logout;
 pub mod claims;
 pub mod client;
 pub mod code;

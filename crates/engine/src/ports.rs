@@ -6,6 +6,7 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use crate::{
+    backchannel_logout::{Logout, Notice, Outcome},
     client::{Client, SecretId},
     code::{Code, LoadedCode},
     consent::Consent,
@@ -440,6 +441,23 @@ pub enum ClientsKept {
     Taken(ClientId),
 }
 
+/// Which applications are to be told now that a session ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogoutClaim {
+    /// What is due at this moment,
+    pub now: Time,
+    /// is claimed until then.
+    pub until: Time,
+    /// What is due only after this moment was written under a wild clock, and counts as due.
+    pub wild: Time,
+    /// Nothing of these clients.
+    pub busy: Vec<ClientId>,
+    /// Of so many clients at most.
+    pub clients: u32,
+    /// Of each so many at most.
+    pub of_each: u32,
+}
+
 /// One step through all grants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GrantsEnded {
@@ -546,6 +564,14 @@ pub trait Store: Send + Sync {
     fn give_consent(&self, consent: Consent, event: Event) -> Answer<'_, ()>;
     /// Forgets it, and ends every grant of the application for this user; whether there was anything.
     fn withdraw_consent(&self, user: UserId, client: ClientId, end: End, event: Event) -> Answer<'_, bool>;
+
+    /// Claims what applications are to be told of ends of sessions, each for one attempt.
+    fn claim_logouts(&self, claim: LogoutClaim) -> Answer<'_, Vec<Notice>>;
+    /// Notes what became of an attempt, with its event. `false`, and nothing changes, if another one has settled it, or has begun
+    /// since and this one did not succeed.
+    fn settle_logout(&self, notice: Notice, outcome: Outcome, at: Time, event: Option<Event>) -> Answer<'_, bool>;
+    /// What applications were told of the end of a session, by their ids.
+    fn logouts(&self, session: SessionId) -> Answer<'_, Vec<Logout>>;
 
     /// The timeline, oldest first, at most `limit` of the newest.
     fn timeline(&self, of: TimelineOf, limit: u32) -> Answer<'_, Vec<Event>>;

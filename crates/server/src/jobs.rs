@@ -1,10 +1,18 @@
-//! What runs beside the requests: the sweep, and the upkeep of the keys.
+//! What runs beside the requests: the sweep, the upkeep of the keys, and what applications are told.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use regrant_engine::Engine;
+use regrant_engine::{
+    Engine,
+    backchannel_logout::{self, Answered, Notice, Outcome, Request},
+    id::ClientId,
+};
+use tokio::{
+    sync::oneshot,
+    task::{self, JoinSet},
+};
 
-use crate::{keeper::Keeper, system::Stopwatch, telemetry::Metrics};
+use crate::{keeper::Keeper, outbound::Outbound, system::Stopwatch, telemetry::Metrics};
 
 /// Small and often: no clean-up is ever large enough to be felt.
 const EVERY: Duration = Duration::from_secs(30);
@@ -68,5 +76,77 @@ pub(crate) async fn sweep(engine: Arc<Engine>) {
                 }
             }
         }
+    }
+}
+
+/// How soon applications are told that a session ended. Nearly always it is one small read.
+const LOGOUTS_EVERY: Duration = Duration::from_secs(1);
+/// Of so many clients things are claimed at once.
+const CLIENTS_AT_ONCE: u32 = 64;
+/// Nothing more is claimed while so much is on its way.
+const MOST_ATTEMPTS: usize = 256;
+
+/// Tells applications of ends of sessions, until `stopped`.
+pub(crate) async fn logouts(engine: Arc<Engine>, outbound: Arc<Outbound>, mut stopped: oneshot::Receiver<()>) {
+    let mut tick = tokio::time::interval(LOGOUTS_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // A client is told some things at once, and the next ones after all of those: one that does not answer holds up itself and
+    // nobody else.
+    let (mut attempts, mut busy) = (JoinSet::new(), HashMap::<task::Id, ClientId>::new());
+    loop {
+        tokio::select! {
+            _ = &mut stopped => break,
+            _ = tick.tick() => {}
+            Some(done) = attempts.join_next_with_id() => {
+                let freed = busy.remove(&done.map_or_else(|error| error.id(), |(id, ())| id));
+                if busy.values().any(|client| Some(client) == freed.as_ref()) {
+                    continue;
+                }
+            }
+        }
+        if busy.len() >= MOST_ATTEMPTS {
+            continue;
+        }
+        match backchannel_logout::claim(&engine, CLIENTS_AT_ONCE, busy.values().cloned().collect()).await {
+            Ok(notices) => {
+                for notice in notices {
+                    let (engine, outbound) = (Arc::clone(&engine), Arc::clone(&outbound));
+                    let client = notice.client.clone();
+                    let attempt = attempts.spawn(async move { tell(&engine, &outbound, notice).await });
+                    busy.insert(attempt.id(), client);
+                }
+            }
+            Err(broken) => {
+                tracing::error!(%broken, "applications could not be told of ends of sessions; it is tried again");
+            }
+        }
+    }
+    // What was claimed is claimed again once that runs out.
+    attempts.shutdown().await;
+}
+
+/// One attempt to tell a client of the end of a session.
+async fn tell(engine: &Engine, outbound: &Outbound, notice: Notice) {
+    let answered = match backchannel_logout::request(engine, &notice).await {
+        Ok(Some(Request { uri, token })) => {
+            // A JWT is of characters that a form has as they are.
+            match outbound.post_form(&uri, format!("logout_token={}", token.0)).await {
+                Ok(status) => Answered::status(status),
+                Err(error) => Answered::Failed(error.to_string()),
+            }
+        }
+        Ok(None) => Answered::Refused("it has no address for it any more".to_owned()),
+        Err(broken) => Answered::Failed(broken.to_string()),
+    };
+    let (client, session, attempt) = (notice.client.0.clone(), notice.session, notice.attempt);
+    match backchannel_logout::settle(engine, notice, answered).await {
+        Ok(Outcome::Delivered) => tracing::debug!(client, %session, attempt, "the application was told of the end"),
+        Ok(Outcome::Later { at, why }) => {
+            tracing::info!(client, %session, attempt, why, next = %at, "the application could not be told of the end");
+        }
+        Ok(Outcome::GaveUp { why }) => {
+            tracing::warn!(client, %session, attempt, why, "the application was not told of the end, and will not be");
+        }
+        Err(broken) => tracing::error!(%broken, client, %session, "what became of an attempt could not be written"),
     }
 }

@@ -13,6 +13,7 @@ mod http;
 mod jobs;
 mod keeper;
 pub mod keys;
+mod outbound;
 mod pages;
 mod serve;
 pub mod system;

@@ -17,6 +17,7 @@ use crate::{
     http::{self, App, tls},
     jobs,
     keeper::Keeper,
+    outbound::Outbound,
     telemetry::{Watch, Watching},
 };
 
@@ -80,6 +81,8 @@ pub(crate) struct Running {
     sweeping: JoinHandle<()>,
     tending: JoinHandle<()>,
     controlled: JoinHandle<()>,
+    telling: JoinHandle<()>,
+    stop_telling: oneshot::Sender<()>,
     watching: Watching,
     home: Home,
 }
@@ -96,7 +99,8 @@ impl Running {
         more: impl FnOnce(&Arc<Engine>, SocketAddr) -> Router,
     ) -> Result<Self, StartError> {
         let Start { config, directory, key_file, change_issuer } = start;
-        let Checked { issuer: asked, tls } = preflight(&config)?;
+        let Checked { issuer: asked, tls, outbound } = preflight(&config)?;
+        warn_of_development(&config);
         let scheme = if tls.is_some() { "https" } else { "http" };
         raise_descriptors(config.limits.connections);
         let telemetry = Watch::open(&config).await.map_err(StartError::Config)?;
@@ -151,6 +155,8 @@ impl Running {
         let freshening = watch.map(|watch| tokio::spawn(tls::keep_fresh(watch)));
         let sweeping = tokio::spawn(jobs::sweep(Arc::clone(&engine)));
         let tending = tokio::spawn(jobs::keys(Arc::clone(&engine), Arc::clone(&keeper)));
+        let (stop_telling, stopped_telling) = oneshot::channel();
+        let telling = tokio::spawn(jobs::logouts(Arc::clone(&engine), Arc::new(outbound), stopped_telling));
         let controlling = (Arc::clone(&engine), Arc::clone(&keeper));
         let controlled = tokio::spawn(async move { control.serve(controlling.0, controlling.1).await });
         Ok(Self {
@@ -165,6 +171,8 @@ impl Running {
             sweeping,
             tending,
             controlled,
+            telling,
+            stop_telling,
             watching,
             home,
         })
@@ -174,6 +182,8 @@ impl Running {
     pub(crate) async fn stop(mut self) {
         let _ = self.stop.send(());
         let _ = self.served.await;
+        let _ = self.stop_telling.send(());
+        let _ = self.telling.await;
         for task in [self.sweeping, self.tending, self.controlled].into_iter().chain(self.freshening) {
             task.abort();
             let _ = task.await;
@@ -207,6 +217,24 @@ async fn keep_clients(engine: &Engine, config: &Config) -> Result<(), StartError
     Ok(())
 }
 
+/// What is for development is said aloud at each start: a setting that was left behind must not go unnoticed.
+fn warn_of_development(config: &Config) {
+    let development = &config.development;
+    if development.allow_loopback {
+        tracing::warn!(
+            "DEVELOPMENT: development.allow_loopback is on, so requests to addresses that clients registered may go to this \
+             machine. Never in production"
+        );
+    }
+    if let Some(file) = &development.extra_ca {
+        tracing::warn!(
+            file = %file.display(),
+            "DEVELOPMENT: development.extra_ca is set, so requests trust authorities that the machine does not. Never in \
+             production"
+        );
+    }
+}
+
 /// A connection is a descriptor, and what a process is given to begin with (1,024, mostly) is for programs with fewer of them.
 /// As many as the system allows us, and a word if that is too few.
 fn raise_descriptors(connections: u32) {
@@ -232,6 +260,7 @@ pub(crate) struct Checked {
     /// The issuer, as it is compared.
     issuer: Option<String>,
     tls: Option<(TlsAcceptor, tls::Watch)>,
+    outbound: Outbound,
 }
 
 /// Looks at what a start would refuse; `regrant config check` does no more.
@@ -253,7 +282,8 @@ pub(crate) fn preflight(config: &Config) -> Result<Checked, StartError> {
     Watch::check(config).map_err(StartError::Config)?;
     // What is there is read again when it is needed: the time of this reading goes nowhere.
     config.clients(Time::default()).map_err(|error| StartError::Config(error.to_string()))?;
-    Ok(Checked { issuer, tls })
+    let outbound = Outbound::of(config).map_err(StartError::Config)?;
+    Ok(Checked { issuer, tls, outbound })
 }
 
 /// https, or http on a loopback host (RFC 8414 §2; OAuth 2.1 for the exception); nothing behind the host.

@@ -275,6 +275,8 @@ impl Reader {
             | EventKind::CodeReused
             | EventKind::ConsentGiven
             | EventKind::ConsentWithdrawn
+            | EventKind::LogoutDelivered
+            | EventKind::LogoutGaveUp
             | EventKind::Reauthenticated
             | EventKind::ClientAdded
             | EventKind::ClientChanged

@@ -305,7 +305,7 @@ pub(super) struct ClientAddArgs {
     /// Where people may be sent back to after they signed out; may be said again
     #[arg(long = "post-logout-redirect-uri", value_name = "URI")]
     pub(super) post_logout_redirect_uris: Vec<String>,
-    /// Where it hears that a session ended (nothing is sent yet)
+    /// Where it hears that a session ended (OpenID Connect Back-Channel Logout)
     #[arg(long, value_name = "URI")]
     pub(super) backchannel_logout_uri: Option<String>,
     /// How it may get tokens; may be said again [default: by its type]

@@ -8,6 +8,7 @@
 
 mod decrypt;
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 
@@ -21,6 +22,7 @@ use serde_json::value::RawValue;
 
 use self::decrypt::DecryptArgs;
 use self::pretty::pretty;
+use crate::outbound::{self, Outbound};
 
 /// Looks at tokens; the token is read from stdin.
 #[derive(Debug, Subcommand)]
@@ -170,8 +172,8 @@ fn read_token(stdin: &mut dyn Read) -> Result<String, Refusal> {
 fn read_jwks(place: &str) -> Result<Jwks, Refusal> {
     let shown = place.escape_debug();
     let refusal = |why: &dyn std::fmt::Display| Refusal::usage(format!("--jwks {shown}: {why}"));
-    let bytes = if fetch::is_url(place) {
-        fetch::get(place, MAX_JWKS_BYTES).map_err(|error| refusal(&error))?
+    let bytes = if outbound::is_url(place) {
+        fetch(place, MAX_JWKS_BYTES, std::env::var_os("SSL_CERT_FILE")).map_err(|error| refusal(&error))?
     } else {
         File::open(place)
             .and_then(|mut file| read_capped(&mut file, MAX_JWKS_BYTES))
@@ -179,6 +181,17 @@ fn read_jwks(place: &str) -> Result<Jwks, Refusal> {
             .ok_or_else(|| refusal(&regrant_jose::Error::JwksTooLarge))?
     };
     Jwks::parse_set_or_key(&bytes).map_err(|error| refusal(&error))
+}
+
+/// The body behind `url`, trusting the authorities in this file, or else the machine's own.
+fn fetch(url: &str, cap: usize, authorities: Option<OsString>) -> Result<Vec<u8>, outbound::Error> {
+    let outbound = Outbound::typed(authorities)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| outbound::Error::Connection(error.to_string()))?;
+    let body = runtime.block_on(outbound.get(url, cap));
+    // A look-up of a name cannot be called off: nobody waits for one that takes too long.
+    runtime.shutdown_background();
+    body
 }
 
 /// Everything that `source` has; `None` if that is more than `cap` bytes.
@@ -334,263 +347,6 @@ mod pretty {
     fn unsafe_to_show(c: char) -> bool {
         c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     }
-}
-
-mod fetch {
-    //! Reads a key set over https, or over http from this machine. No redirect, no other way.
-    //!
-    //! 1. The URL is taken apart; only `https://`, and `http://` with a host that is the loopback, are let through.
-    //! 2. For http the name is resolved, and every address must be a loopback address, whatever the name says. For https the
-    //!    certificate says who answers: the machine's own list of authorities decides, or `SSL_CERT_FILE`.
-    //! 3. One request in HTTP/1.0, so that the answer comes in one piece and ends with the connection.
-
-    use std::ffi::OsString;
-    use std::fmt;
-    use std::io::{ErrorKind, Read, Write};
-    use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-    use std::sync::{Arc, mpsc};
-    use std::thread;
-    use std::time::Duration;
-
-    use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
-    use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-
-    /// Whether this names a place on a network rather than a file.
-    pub(super) fn is_url(place: &str) -> bool {
-        scheme(place).is_some()
-    }
-
-    /// The body behind `url`, which may have `cap` bytes.
-    pub(super) fn get(url: &str, cap: usize) -> Result<Vec<u8>, FetchError> {
-        get_trusting(url, cap, std::env::var_os("SSL_CERT_FILE"))
-    }
-
-    /// The same, with the authorities in this file, or else the machine's own.
-    pub(super) fn get_trusting(url: &str, cap: usize, authorities: Option<OsString>) -> Result<Vec<u8>, FetchError> {
-        let target = Target::parse(url)?;
-        // A server that sends a byte now and then would never run into a time-out of the socket. So the whole request runs on
-        // a thread that is left behind when its time is over; the process ends soon after.
-        let (sender, receiver) = mpsc::channel();
-        thread::spawn(move || {
-            // The receiver may have given up: nobody to tell.
-            _ = sender.send(target.request(cap, authorities));
-        });
-        receiver.recv_timeout(DEADLINE).unwrap_or(Err(FetchError::TooSlow))
-    }
-
-    /// Why there is no body.
-    #[derive(Debug, PartialEq, Eq)]
-    pub(super) enum FetchError {
-        Scheme,
-        Url,
-        NotLoopback,
-        TooSlow,
-        Connection(String),
-        Authorities,
-        Status(u16),
-        Answer,
-        TooLarge,
-    }
-
-    impl fmt::Display for FetchError {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            match self {
-                Self::Scheme => f.write_str("only files, https://, and http:// on a loopback host are read"),
-                Self::Url => f.write_str("not a URL that is understood (no user, no white space, a port up to 65535)"),
-                Self::NotLoopback => {
-                    f.write_str("http is read from a loopback host only; use https, or save the key set to a file and name that")
-                }
-                Self::TooSlow => write!(f, "no complete answer within {} seconds", DEADLINE.as_secs()),
-                Self::Connection(error) => write!(f, "cannot connect: {error}"),
-                Self::Authorities => f.write_str(
-                    "no certificate authorities are known: name a file of them (PEM) in the environment variable SSL_CERT_FILE",
-                ),
-                Self::Status(status) => {
-                    write!(f, "the answer is {status}, and 200 is needed; redirects are not followed")
-                }
-                Self::Answer => f.write_str("the answer is not complete, or not HTTP that is understood"),
-                Self::TooLarge => f.write_str("the answer is too large"),
-            }
-        }
-    }
-
-    /// A URL that may be asked.
-    #[derive(Debug, PartialEq, Eq)]
-    struct Target {
-        /// As it stands in the URL, for the `Host` field.
-        authority: String,
-        host: String,
-        port: u16,
-        path: String,
-        secure: bool,
-    }
-
-    impl Target {
-        fn parse(url: &str) -> Result<Target, FetchError> {
-            let (scheme, rest) = scheme(url).ok_or(FetchError::Scheme)?;
-            let secure = scheme.eq_ignore_ascii_case("https");
-            if !secure && !scheme.eq_ignore_ascii_case("http") {
-                return Err(FetchError::Scheme);
-            }
-            // A line break in the path would be a second header field.
-            if !rest.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Err(FetchError::Url);
-            }
-            let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
-            let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-            let (host, port) = host_and_port(authority).ok_or(FetchError::Url)?;
-            Ok(Target {
-                authority: authority.to_owned(),
-                host: host.to_owned(),
-                port: port.unwrap_or(if secure { 443 } else { 80 }),
-                secure,
-                path: if path.starts_with('/') { path.to_owned() } else { format!("/{path}") },
-            })
-        }
-
-        fn request(&self, cap: usize, authorities: Option<OsString>) -> Result<Vec<u8>, FetchError> {
-            let connection = |error: std::io::Error| FetchError::Connection(error.to_string());
-            let tls = if self.secure { Some(self.tls(authorities)?) } else { None };
-            let stream = self.connect()?;
-            stream.set_read_timeout(Some(DEADLINE)).map_err(connection)?;
-            stream.set_write_timeout(Some(DEADLINE)).map_err(connection)?;
-            match tls {
-                Some(tls) => self.exchange(StreamOwned::new(tls, stream), cap),
-                None => self.exchange(stream, cap),
-            }
-        }
-
-        fn exchange(&self, mut stream: impl Read + Write, cap: usize) -> Result<Vec<u8>, FetchError> {
-            let connection = |error: std::io::Error| FetchError::Connection(error.to_string());
-            let request = format!(
-                "GET {} HTTP/1.0\r\nHost: {}\r\nAccept: application/json\r\nConnection: close\r\n\r\n",
-                self.path, self.authority
-            );
-            stream.write_all(request.as_bytes()).map_err(connection)?;
-
-            let mut answer = Vec::new();
-            let limit = cap.saturating_add(MAX_HEAD_BYTES);
-            let read = stream.take(u64::try_from(limit).unwrap_or(u64::MAX)).read_to_end(&mut answer);
-            match read {
-                Ok(_) => body(&answer, cap, true),
-                // RFC 8446 §6.1: who hangs up without saying so may have been cut off. The announced length tells.
-                Err(error) if error.kind() == ErrorKind::UnexpectedEof => body(&answer, cap, false),
-                Err(error) => Err(connection(error)),
-            }
-        }
-
-        fn tls(&self, authorities: Option<OsString>) -> Result<ClientConnection, FetchError> {
-            let name = self.host.trim_start_matches('[').trim_end_matches(']').to_owned();
-            let name = ServerName::try_from(name).map_err(|_| FetchError::Url)?;
-            let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-                .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-                .map_err(|error| FetchError::Connection(error.to_string()))?
-                .with_root_certificates(roots(authorities)?)
-                .with_no_client_auth();
-            ClientConnection::new(Arc::new(config), name).map_err(|error| FetchError::Connection(error.to_string()))
-        }
-
-        /// Connects to the first address that answers; without TLS, refuses all if one of them is elsewhere.
-        fn connect(&self) -> Result<TcpStream, FetchError> {
-            let addresses: Vec<SocketAddr> = (self.host.as_str(), self.port)
-                .to_socket_addrs()
-                .map_err(|error| FetchError::Connection(error.to_string()))?
-                .collect();
-            // Checked after the name is resolved: a name can say anything.
-            let elsewhere = |address: &SocketAddr| !address.ip().to_canonical().is_loopback();
-            if !self.secure && addresses.iter().any(elsewhere) {
-                return Err(FetchError::NotLoopback);
-            }
-            let mut last = FetchError::Connection("the name has no address".to_owned());
-            for address in addresses {
-                match TcpStream::connect_timeout(&address, DEADLINE) {
-                    Ok(stream) => return Ok(stream),
-                    Err(error) => last = FetchError::Connection(error.to_string()),
-                }
-            }
-            Err(last)
-        }
-    }
-
-    /// The authorities in this file, or in the first list that this machine has.
-    fn roots(file: Option<OsString>) -> Result<RootCertStore, FetchError> {
-        let files = file.map_or_else(|| LISTS.map(OsString::from).to_vec(), |file| vec![file]);
-        let mut roots = RootCertStore::empty();
-        for file in files {
-            if let Ok(certificates) = CertificateDer::pem_file_iter(file) {
-                roots.add_parsable_certificates(certificates.flatten());
-            }
-            if !roots.is_empty() {
-                return Ok(roots);
-            }
-        }
-        Err(FetchError::Authorities)
-    }
-
-    /// The scheme and what follows `://`. A file name may have a colon, but not this.
-    fn scheme(place: &str) -> Option<(&str, &str)> {
-        let (scheme, rest) = place.split_once("://")?;
-        let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
-        (scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(letters)).then_some((scheme, rest))
-    }
-
-    /// `host`, `host:port`, `[v6]` or `[v6]:port`; no user.
-    fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
-        let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
-            rest.split_once(']')?
-        } else {
-            authority.split_at(authority.find(':').unwrap_or(authority.len()))
-        };
-        if host.is_empty() || host.contains('@') {
-            return None;
-        }
-        let port = match port.strip_prefix(':') {
-            Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => Some(digits.parse().ok()?),
-            None if port.is_empty() => None,
-            _ => return None,
-        };
-        Some((host, port))
-    }
-
-    /// The body of an HTTP/1 answer that ended with the connection; `closed` says whether that end is to be believed.
-    fn body(answer: &[u8], cap: usize, closed: bool) -> Result<Vec<u8>, FetchError> {
-        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or(FetchError::Answer)?;
-        let (head, rest) = answer.split_at(end);
-        let body = rest.get(4..).unwrap_or_default();
-        let head = std::str::from_utf8(head).map_err(|_| FetchError::Answer)?;
-
-        let (status, fields) = head.split_once("\r\n").unwrap_or((head, ""));
-        let status =
-            status.strip_prefix("HTTP/1.").and_then(|status| status.split(' ').nth(1)).and_then(|s| s.parse().ok());
-        match status {
-            Some(200) => {}
-            Some(other) => return Err(FetchError::Status(other)),
-            None => return Err(FetchError::Answer),
-        }
-
-        let mut length = None;
-        for (name, value) in fields.split("\r\n").filter_map(|field| field.split_once(':')) {
-            // RFC 9112 §6.1: never sent to a client that speaks HTTP/1.0; not guessed at.
-            if name.eq_ignore_ascii_case("transfer-encoding") {
-                return Err(FetchError::Answer);
-            }
-            if name.eq_ignore_ascii_case("content-length") {
-                length = Some(value.trim().parse::<usize>().map_err(|_| FetchError::Answer)?);
-            }
-        }
-        let length = length.or(closed.then_some(body.len())).ok_or(FetchError::Answer)?;
-        if length > cap {
-            return Err(FetchError::TooLarge);
-        }
-        // RFC 9112 §8: shorter than announced is incomplete.
-        body.get(..length).map(<[u8]>::to_vec).ok_or(FetchError::Answer)
-    }
-
-    /// Where Debian and Alpine, Fedora, and the BSDs have the authorities that they trust.
-    const LISTS: [&str; 3] =
-        ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-    const DEADLINE: Duration = Duration::from_secs(10);
-    const MAX_HEAD_BYTES: usize = 16 * 1024;
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ section! {
         redirect_uris: Vec<String> = Vec::new();
         /// Where people may be sent back to after they signed out.
         post_logout_redirect_uris: Vec<String> = Vec::new();
-        /// Where it hears that a session ended (nothing is sent yet).
+        /// Where it hears that a session ended (OpenID Connect Back-Channel Logout): a public `https://` address.
         backchannel_logout_uri: Option<String> = None => "none";
         /// How it may get tokens.
         grants: Vec<GrantType> = Vec::new() => "by its type: code and refresh token, or client credentials";

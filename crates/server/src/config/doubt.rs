@@ -98,6 +98,16 @@ impl Config {
             "events.keep_rotations",
             "it is longer than events.keep, which removes renewals sooner",
         );
+        doubt(
+            self.development.allow_loopback,
+            "development.allow_loopback",
+            "for development only: an address that a client registered can lead to whatever listens on this machine",
+        );
+        doubt(
+            self.development.extra_ca.is_some(),
+            "development.extra_ca",
+            "for development only: whoever has that authority's key can pose as any client",
+        );
         doubts
     }
 }
@@ -146,6 +156,10 @@ mod tests {
             ("[passwords]\npasses = 1", &["passwords.memory_kib"]),
             ("[limits]\nper_account = 101", &["limits.per_account"]),
             ("[events]\nkeep = \"1h\"", &["events.keep_rotations"]),
+            (
+                "[development]\nallow_loopback = true\nextra_ca = \"ca.pem\"",
+                &["development.allow_loopback", "development.extra_ca"],
+            ),
         ] {
             assert_eq!(keys(text), doubtful, "{text}");
         }

@@ -134,6 +134,15 @@ sections! {
         /// Send each request as a span to this OpenTelemetry collector, by OTLP/HTTP in plain HTTP, as `"http://127.0.0.1:4318"`.
         otlp: Option<String> = None => "none";
     }
+
+    /// For development and tests, and nowhere else: requests that go out reach places where they must not get in production.
+    development: Development {
+        /// Requests to addresses that clients registered may go to this machine, by http too. Anybody who may register one could
+        /// then have the server ask whatever listens here.
+        allow_loopback: bool = false;
+        /// A PEM file with certificate authorities that requests trust besides the machine's own. Read at the start.
+        extra_ca: Option<PathBuf> = None => "none";
+    }
 }
 
 /// The cookie's SameSite attribute. `none` is not offered: the session API is first-party.

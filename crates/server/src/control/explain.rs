@@ -107,6 +107,10 @@ fn bead(event: &Event) -> String {
         EventKind::CodeReused => ("✖", format!("a code of {} came twice: what it gave ended", client(event))),
         EventKind::ConsentGiven => ("·", format!("consent for {}", client(event))),
         EventKind::ConsentWithdrawn => ("·", format!("consent for {} taken back", client(event))),
+        EventKind::LogoutDelivered => ("·", format!("{} was told of the end", client(event))),
+        EventKind::LogoutGaveUp => {
+            ("✖", format!("{} could not be told of the end: {}", client(event), text(event, "error")))
+        }
         EventKind::Reauthenticated => ("·", "proved who they are once more".to_owned()),
         EventKind::ClientAdded
         | EventKind::ClientChanged

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use regrant_engine::{
     Engine,
+    backchannel_logout::{Logout, Standing},
     event::Actor,
     id::SessionId,
     ports::SessionFilter,
@@ -35,6 +36,30 @@ struct View {
     last_used_at: Time,
     idle_expires_at: Time,
     absolute_expires_at: Option<Time>,
+    /// What applications were told of its end; in `show` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logouts: Option<Vec<LogoutView>>,
+}
+
+#[derive(Serialize)]
+struct LogoutView {
+    client: String,
+    state: &'static str,
+    attempts: u32,
+    /// When it was settled, or is tried next.
+    at: Time,
+    error: Option<String>,
+}
+
+impl From<Logout> for LogoutView {
+    fn from(Logout { client, attempts, standing, .. }: Logout) -> Self {
+        let (state, at, error) = match standing {
+            Standing::Waiting { next, last_error } => ("waiting", next, last_error),
+            Standing::Delivered { at } => ("delivered", at, None),
+            Standing::GaveUp { at, why } => ("gave_up", at, Some(why)),
+        };
+        Self { client: client.0, state, attempts, at, error }
+    }
 }
 
 impl View {
@@ -61,6 +86,7 @@ impl View {
             last_used_at: grant.rotated_at,
             idle_expires_at: grant.idle.0,
             absolute_expires_at: Some(grant.absolute).filter(|at| *at != AbsoluteDeadline::NEVER).map(|at| at.0),
+            logouts: None,
         }
     }
 }
@@ -110,8 +136,10 @@ pub(super) async fn list(engine: &Engine, user: Option<&str>, ended: bool) -> Re
 }
 
 pub(super) async fn show(engine: &Engine, text: &str) -> Result<Reply, Refused> {
-    let record = engine.store.session(id(text)?).await?.ok_or_else(|| no_such_session(text))?;
-    let view = View::of(engine, record, engine.now());
+    let id = id(text)?;
+    let record = engine.store.session(id).await?.ok_or_else(|| no_such_session(text))?;
+    let logouts: Vec<LogoutView> = engine.store.logouts(id).await?.into_iter().map(LogoutView::from).collect();
+    let mut view = View::of(engine, record, engine.now());
     let mut lines = vec![
         format!("session   {}", view.id),
         format!("user      {} ({})", printable(view.identifier.as_deref().unwrap_or("gone")), view.user_id),
@@ -124,6 +152,11 @@ pub(super) async fn show(engine: &Engine, text: &str) -> Result<Reply, Refused> 
         format!("idle end  {}", view.idle_expires_at),
     ];
     lines.extend(view.absolute_expires_at.map(|at| format!("end       {at}")));
+    lines.extend(logouts.iter().map(|LogoutView { client, state, attempts, at, error }| {
+        let error = error.as_deref().map(|error| format!(": {}", printable(error))).unwrap_or_default();
+        format!("told      {}: {state}, attempts {attempts}, {at}{error}", printable(client))
+    }));
+    view.logouts = Some(logouts);
     Reply::new(view, lines.join("\n"))
 }
 

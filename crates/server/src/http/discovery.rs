@@ -37,6 +37,8 @@ fn document(issuer: &str) -> Value {
         "revocation_endpoint": at("/oauth2/revoke"),
         "introspection_endpoint": at("/oauth2/introspect"),
         "end_session_endpoint": at("/oauth2/logout"),
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
         "jwks_uri": at("/.well-known/jwks.json"),
         "scopes_supported": scope::KNOWN,
         "response_types_supported": ["code"],

@@ -10,6 +10,7 @@
 )]
 
 mod authorize;
+mod backchannel;
 mod browser;
 mod discovery;
 mod lifetimes;

@@ -15,6 +15,7 @@
 
 mod client;
 mod key;
+mod logout;
 pub(crate) mod password;
 mod race;
 mod rotation;
@@ -146,6 +147,16 @@ macro_rules! contract {
                 the_end_of_everybodys_sessions_ends_what_outlives_them,
                 a_consent_grows_and_its_end_ends_what_it_allowed,
                 what_may_be_used_once_is_used_by_one,
+            }
+            each! { logout, $place;
+                each_end_of_a_session_is_told_to_each_client_of_it_once,
+                a_notice_is_claimed_by_one_and_again_once_the_claim_ran_out,
+                only_the_newest_attempt_fails_and_any_may_succeed,
+                who_does_not_answer_holds_up_nobody_else,
+                what_fails_is_tried_more_and_more_seldom_and_given_up,
+                a_wild_clock_neither_loses_nor_gives_up_a_notice,
+                what_was_settled_is_forgotten_and_what_waits_is_not,
+                a_client_that_is_gone_is_told_nothing,
             }
             each! { key, $place;
                 the_first_signing_key_is_made_once,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use regrant_engine::{
     authorize::{self, Request},
+    backchannel_logout::{self, Answered},
     client::{self, Client, ClientType, Draft, ManagedBy},
     code, consent,
     context::Context,
@@ -29,12 +30,12 @@ use super::world::{FIREFOX, HOME, PASSWORD, World, at_once, context, ip};
 
 const CALLBACK: &str = "https://app.example/cb";
 
-fn here(world: &World) -> Context {
+pub(super) fn here(world: &World) -> Context {
     context(&world.engine(), HOME, FIREFOX)
 }
 
 /// Signs somebody in at the provider, where somebody may be signed in already.
-async fn sign_in(world: &World, name: &str, current: Option<&str>) -> String {
+pub(super) async fn sign_in(world: &World, name: &str, current: Option<&str>) -> String {
     let engine = world.engine();
     let current = match current {
         Some(reference) => single_sign_on::signed_in(&engine, reference).await.unwrap(),
@@ -57,13 +58,19 @@ async fn sign_in(world: &World, name: &str, current: Option<&str>) -> String {
     }
 }
 
-async fn seen(world: &World, reference: &str) -> Option<SignedIn> {
+pub(super) async fn seen(world: &World, reference: &str) -> Option<SignedIn> {
     single_sign_on::signed_in(&world.engine(), reference).await.unwrap()
 }
 
 /// A public application of the operator's own, as it is known.
-async fn app(world: &World, id: &str) -> Arc<Client> {
+pub(super) async fn app(world: &World, id: &str) -> Arc<Client> {
+    app_told_at(world, id, None).await
+}
+
+/// One that is told at this address that a session ended.
+pub(super) async fn app_told_at(world: &World, id: &str, uri: Option<&str>) -> Arc<Client> {
     let draft = Draft {
+        backchannel_logout_uri: uri.map(str::to_owned),
         redirect_uris: vec![CALLBACK.to_owned()],
         scopes: ["a", "b", "offline_access"].map(str::to_owned).to_vec(),
         first_party: true,
@@ -75,7 +82,7 @@ async fn app(world: &World, id: &str) -> Arc<Client> {
     world.engine().client(&ClientId(id.to_owned())).await.unwrap().unwrap()
 }
 
-async fn code(world: &World, client: &Arc<Client>, reference: &str, scope: &str) -> String {
+pub(super) async fn code(world: &World, client: &Arc<Client>, reference: &str, scope: &str) -> String {
     let engine = world.engine();
     let request =
         Request { response_type: Some("code"), redirect_uri: Some(CALLBACK), scope: Some(scope), ..Request::default() };
@@ -85,7 +92,7 @@ async fn code(world: &World, client: &Arc<Client>, reference: &str, scope: &str)
     code::issue(&engine, &asked, &signed_in).await.unwrap().to_string()
 }
 
-async fn tokens(world: &World, client: &Arc<Client>, code: &str) -> Option<Box<Tokens>> {
+pub(super) async fn tokens(world: &World, client: &Arc<Client>, code: &str) -> Option<Box<Tokens>> {
     let redeemed = redeem(&world.engine(), client, code, Some(CALLBACK), None, here(world)).await.unwrap();
     redeemed.map(|Granted { tokens, .. }| tokens)
 }
@@ -104,7 +111,7 @@ fn text(tokens: &Tokens) -> String {
     tokens.refresh_token.as_ref().unwrap().expose().to_owned()
 }
 
-fn session_of(signed_in: Option<&SignedIn>) -> (SessionId, UserId) {
+pub(super) fn session_of(signed_in: Option<&SignedIn>) -> (SessionId, UserId) {
     let session = &signed_in.unwrap().record.session;
     (session.id, session.user)
 }
@@ -371,7 +378,7 @@ pub(super) async fn what_may_be_used_once_is_used_by_one(mut world: World) {
 /// What applications ask for every day, for the test that looks at the statements.
 pub(crate) async fn every_request(world: &World) {
     let ada = world.user("adele").await;
-    let client = app(world, "statements").await;
+    let client = app_told_at(world, "statements", Some("https://app.example/logout")).await;
     let reference = sign_in(world, "adele", None).await;
     let reference = sign_in(world, "adele", Some(&reference)).await;
     let (session, _) = session_of(seen(world, &reference).await.as_ref());
@@ -384,6 +391,11 @@ pub(crate) async fn every_request(world: &World) {
     tokens(world, &client, &used).await;
     assert!(refresh(world, &client, &next).await.is_err());
     consent::withdraw(&world.engine(), ada, &client.id, Actor::User).await.unwrap();
+    session::end(&world.engine(), session, None, Reason::SignedOut, Actor::User).await.unwrap();
+    for notice in backchannel_logout::claim(&world.engine(), 10, vec![]).await.unwrap() {
+        backchannel_logout::settle(&world.engine(), notice, Answered::Done).await.unwrap();
+    }
+    world.store().logouts(session).await.unwrap();
     client::rotate_secret(&world.engine(), &client.id, Seconds(1)).await.unwrap();
     client::remove(&world.engine(), &client.id).await.unwrap();
 }

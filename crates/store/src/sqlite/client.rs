@@ -157,6 +157,8 @@ fn erase(db: &Desk, id: &ClientId, end: End) -> Result<u64, Fault> {
     for table in ["client_secrets", "codes", "consents"] {
         db.prepare_cached(&format!("DELETE FROM {table} WHERE client_id = ?"))?.execute(params![id.0])?;
     }
+    // Nobody is left to be told.
+    db.prepare_cached("DELETE FROM logouts WHERE client_id = ? AND state = 'waiting'")?.execute(params![id.0])?;
     db.prepare_cached("DELETE FROM clients WHERE id = ?")?.execute(params![id.0])?;
     Ok(ended)
 }

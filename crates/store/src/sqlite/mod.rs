@@ -10,6 +10,7 @@
 //! The verbs' SQL stands in the files that are named like the engine's: `refresh.rs`, `session.rs`, `user.rs`, …. Where grants are
 //! kept, and why a use writes no row of its own, is in `grants/mod.rs`.
 
+mod backchannel_logout;
 pub mod backup;
 mod client;
 mod code;
@@ -32,6 +33,7 @@ mod worker;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use regrant_engine::{
+    backchannel_logout::{Logout, Notice, Outcome},
     client::{Client, SecretId},
     code::Code,
     consent::Consent,
@@ -41,9 +43,9 @@ use regrant_engine::{
     login::{Account, FailureCount, FailureKey},
     ports::{
         Answer, Broken, ClientAdded, ClientRemoved, ClientsKept, CodeJudge, End, Facts, GrantsEnded, Identity, Judge,
-        KeyMarked, Loaded, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, Random, Redemption,
-        Retention, RingSwapped, RoleChanged, SecretRotated, SessionFilter, SignInRecord, Store, Swept, TimelineOf,
-        UserChanged, UserSelector, UsersAdded, Verdict, Wanted,
+        KeyMarked, Loaded, LogoutClaim, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, Random,
+        Redemption, Retention, RingSwapped, RoleChanged, SecretRotated, SessionFilter, SignInRecord, Store, Swept,
+        TimelineOf, UserChanged, UserSelector, UsersAdded, Verdict, Wanted,
     },
     refresh::{Authentication, Grant},
     refresh_key::{KeyMark, RefreshKeyRecord},
@@ -371,6 +373,25 @@ impl Store for SqliteStore {
         self.write(move |db| consent::withdraw(db, user, &client, end, &event))
     }
 
+    fn claim_logouts(&self, claim: LogoutClaim) -> Answer<'_, Vec<Notice>> {
+        // It is asked every second, and nearly always there is nothing: the writer is not troubled by that.
+        Box::pin(async move {
+            let asked = claim.clone();
+            match self.read(move |db| backchannel_logout::is_any_due(db, &asked)).await? {
+                true => self.write(move |db| backchannel_logout::claim(db, &claim)).await,
+                false => Ok(vec![]),
+            }
+        })
+    }
+
+    fn settle_logout(&self, notice: Notice, outcome: Outcome, at: Time, event: Option<Event>) -> Answer<'_, bool> {
+        self.write(move |db| backchannel_logout::settle(db, &notice, &outcome, at, event.as_ref()))
+    }
+
+    fn logouts(&self, session: SessionId) -> Answer<'_, Vec<Logout>> {
+        self.read(move |db| backchannel_logout::of_session(db, session))
+    }
+
     fn timeline(&self, of: TimelineOf, limit: u32) -> Answer<'_, Vec<Event>> {
         self.look(move |db| event::timeline(db, of, limit))
     }
@@ -455,6 +476,7 @@ impl Store for SqliteStore {
     fn sweep(&self, now: Time, retention: Retention) -> Answer<'_, Swept> {
         self.write_with(move |db, random| {
             code::sweep(db, now, retention)?;
+            backchannel_logout::sweep(db, now, retention)?;
             sweep::sweep(db, random, now, retention)
         })
     }

@@ -16,7 +16,7 @@ use regrant_engine::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    event,
+    backchannel_logout, event,
     fault::Fault,
     grants::Desk,
     refresh::{self, ATTRIBUTES, IDENTIFIER, ROLES},
@@ -291,6 +291,7 @@ pub(super) fn end_rows(db: &Desk, random: &dyn Random, id: SessionId, user: User
         })?;
     }
     if ended == 1 {
+        backchannel_logout::put(db, id, user, end.at)?;
         let told =
             Event::new(EventKind::SessionEnded, end.at, end.actor, random).session(id).user(user).because(end.reason);
         event::insert(db, &told)?;

@@ -13,7 +13,7 @@ use regrant_engine::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{fault::Fault, grants::Desk, session};
+use super::{backchannel_logout, fault::Fault, grants::Desk, session};
 
 pub(super) fn sweep(db: &Desk, random: &dyn Random, now: Time, keep: Retention) -> Result<Swept, Fault> {
     let now = believed(db, now, keep)?;
@@ -84,6 +84,9 @@ fn sessions(db: &Desk, random: &dyn Random, now: Time, keep: Retention) -> Resul
                 if session::deadline(&grant) <= now.minus(keep.settle) {
                     session::expire(db, random, session, &grant)?;
                     swept.expired += 1;
+                } else if session::deadline(&grant) <= now {
+                    // It is over all the same, and applications are told: this clock has not jumped.
+                    backchannel_logout::put(db, session, grant.user, session::deadline(&grant))?;
                 }
             }
         }

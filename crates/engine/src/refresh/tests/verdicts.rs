@@ -6,6 +6,7 @@ use regrant_jose::{Algorithm, SigningKey};
 
 use super::*;
 use crate::{
+    backchannel_logout::{Logout, Notice, Outcome},
     client::{Client, SecretId},
     code::Code,
     consent::Consent,
@@ -17,9 +18,9 @@ use crate::{
     mint::Mint,
     ports::{
         Answer, ClientAdded, ClientRemoved, ClientsKept, Clock, CodeJudge, End, GrantsEnded, Identity, KeyMarked,
-        NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, Redemption, Retention, RingSwapped,
-        RoleChanged, SecretRotated, SessionFilter, SignInRecord, Store, Swept, TimelineOf, Unobserved, UserChanged,
-        UserSelector, UsersAdded,
+        LogoutClaim, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, Redemption, Retention,
+        RingSwapped, RoleChanged, SecretRotated, SessionFilter, SignInRecord, Store, Swept, TimelineOf, Unobserved,
+        UserChanged, UserSelector, UsersAdded,
     },
     refresh_key::{KeyMark, RefreshKeyRecord},
     session::SessionRecord,
@@ -140,6 +141,9 @@ never_asked! {
     fn consent(UserId, ClientId) -> Option<Consent>;
     fn give_consent(Consent, Event) -> ();
     fn withdraw_consent(UserId, ClientId, End, Event) -> bool;
+    fn claim_logouts(LogoutClaim) -> Vec<Notice>;
+    fn settle_logout(Notice, Outcome, Time, Option<Event>) -> bool;
+    fn logouts(crate::id::SessionId) -> Vec<Logout>;
     fn timeline(TimelineOf, u32) -> Vec<Event>;
     fn event(crate::id::EventId) -> Option<Event>;
     fn signing_keys() -> Vec<SealedKey>;

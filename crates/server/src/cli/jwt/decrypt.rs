@@ -15,7 +15,8 @@ use regrant_jose::jwt::{self, Rules};
 use regrant_jose::{Error, Jwks, MAX_JWKS_BYTES};
 use zeroize::Zeroizing;
 
-use super::{Refusal, fetch, pretty::pretty, read_capped, read_token};
+use super::{Refusal, pretty::pretty, read_capped, read_token};
+use crate::outbound;
 
 /// What `regrant jwt decrypt` takes.
 #[derive(Debug, Args)]
@@ -62,7 +63,7 @@ fn claims(decrypted: &Decrypted, now_seconds: i64) -> Result<Vec<u8>, Refusal> {
 fn read_keys(place: &str) -> Result<Jwks, Refusal> {
     let shown = place.escape_debug();
     let refusal = |why: &dyn std::fmt::Display| Refusal::usage(format!("--jwks {shown}: {why}"));
-    if fetch::is_url(place) {
+    if outbound::is_url(place) {
         return Err(refusal(&"private and shared keys are read from a file only"));
     }
     let bytes = File::open(place).and_then(|mut file| read_capped(&mut file, MAX_JWKS_BYTES));

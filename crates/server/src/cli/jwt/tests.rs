@@ -12,7 +12,6 @@ use std::net::TcpListener;
 use clap::Parser;
 use regrant_jose::{Signer, SigningKey};
 
-use super::fetch::FetchError;
 use super::*;
 
 const NOW: i64 = 1_800_000_000;
@@ -204,7 +203,7 @@ fn serve(answer: String) -> u16 {
         let (mut stream, _) = listener.accept().unwrap();
         let mut request = BufReader::new(stream.try_clone().unwrap()).lines();
         let first = request.next().unwrap().unwrap();
-        assert_eq!(first, "GET /jwks.json?a=b HTTP/1.0");
+        assert_eq!(first, "GET /jwks.json?a=b HTTP/1.1");
         while request.next().is_some_and(|line| !line.unwrap().is_empty()) {}
         // The client may stop reading once it has seen too much.
         _ = stream.write_all(answer.as_bytes());
@@ -227,7 +226,9 @@ fn a_key_set_comes_over_http_from_this_machine() {
     let longer = length + 1;
     assert_refused(&verify(format!("HTTP/1.1 200 OK\r\nContent-Length: {longer}\r\n\r\n{jwks}")), 2, "not complete");
     assert_refused(&verify("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\n\r\n".into()), 2, "302");
-    assert_refused(&verify("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".into()), 2, "not complete");
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(verify(format!("{chunked}{length:x}\r\n{jwks}\r\n0\r\n\r\n")).exit, 0);
+    assert_refused(&verify(format!("{chunked}{length:x}\r\n{jwks}\r\n")), 2, "not complete");
     assert_refused(&verify(format!("HTTP/1.1 200 OK\r\n\r\n{}", " ".repeat(90_000))), 2, "too large");
     assert_refused(&verify("nonsense".into()), 2, "not complete");
     assert_refused(&verify(String::new()), 2, "not complete");
@@ -235,7 +236,7 @@ fn a_key_set_comes_over_http_from_this_machine() {
 
 #[test]
 fn other_places_are_not_asked() {
-    let refused = |url: &str| fetch::get(url, 10).unwrap_err();
+    let refused = |url: &str| fetch(url, 10, None).unwrap_err();
     for url in [
         "http://127.0.0.1@192.0.2.1/",
         "http://",
@@ -248,7 +249,7 @@ fn other_places_are_not_asked() {
         "http://[::1]x/",
         "http://127.0.0.1:/",
     ] {
-        assert_eq!(refused(url), FetchError::Url, "{url}");
+        assert_eq!(refused(url), outbound::Error::Url, "{url}");
     }
     for url in [
         "http://192.0.2.1/",
@@ -257,10 +258,10 @@ fn other_places_are_not_asked() {
         "http://[::ffff:192.0.2.1]/",
         "http://169.254.169.254/",
     ] {
-        assert_eq!(refused(url), FetchError::NotLoopback, "{url}");
+        assert_eq!(refused(url), outbound::Error::NotLoopback, "{url}");
     }
-    assert_eq!(refused("ftp://127.0.0.1/"), FetchError::Scheme);
-    assert!(!fetch::is_url("C:jwks.json") && !fetch::is_url("./a://b") && fetch::is_url("http://x"));
+    assert_eq!(refused("ftp://127.0.0.1/"), outbound::Error::Scheme);
+    assert!(!outbound::is_url("C:jwks.json") && !outbound::is_url("./a://b") && outbound::is_url("http://x"));
 }
 
 /// Every algorithm, by a key that says which it is, and by one that does not.
@@ -367,7 +368,7 @@ fn serve_tls(answer: String, polite: bool) -> u16 {
         let mut stream = rustls::StreamOwned::new(connection, socket);
         // A client that does not trust the certificate is gone before it asks.
         let mut request = [0; 512];
-        if stream.read(&mut request).is_ok_and(|length| request[..length].starts_with(b"GET /jwks.json HTTP/1.0\r\n")) {
+        if stream.read(&mut request).is_ok_and(|length| request[..length].starts_with(b"GET /jwks.json HTTP/1.1\r\n")) {
             _ = stream.write_all(answer.as_bytes());
             if polite {
                 stream.conn.send_close_notify();
@@ -384,7 +385,7 @@ fn a_key_set_comes_over_https_from_whom_the_certificate_names() {
     let other = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/tls/tests/other.pem").into());
     let get = |host: &str, answer: &str, polite, trusting: &Option<std::ffi::OsString>| {
         let url = format!("https://{host}:{}/jwks.json", serve_tls(answer.to_owned(), polite));
-        fetch::get_trusting(&url, 1000, trusting.clone())
+        fetch(&url, 1000, trusting.clone())
     };
     let measured = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
     let unmeasured = "HTTP/1.0 200 OK\r\n\r\n{}";
@@ -394,12 +395,12 @@ fn a_key_set_comes_over_https_from_whom_the_certificate_names() {
     assert_eq!(get("localhost", unmeasured, true, &trusted).as_deref(), Ok(&b"{}"[..]));
     // Cut off: good only if all that was announced has come.
     assert_eq!(get("localhost", measured, false, &trusted).as_deref(), Ok(&b"{}"[..]));
-    assert_eq!(get("localhost", unmeasured, false, &trusted), Err(FetchError::Answer));
-    assert_eq!(get("localhost", "HTTP/1.1 302 Found\r\n\r\n", true, &trusted), Err(FetchError::Status(302)));
+    assert_eq!(get("localhost", unmeasured, false, &trusted), Err(outbound::Error::Answer));
+    assert_eq!(get("localhost", "HTTP/1.1 302 Found\r\n\r\n", true, &trusted), Err(outbound::Error::Status(302)));
 
     // A certificate of somebody else, a name that it does not have, no authorities at all.
-    assert!(matches!(get("localhost", measured, true, &other), Err(FetchError::Connection(_))));
-    assert!(matches!(get("127.0.0.2", measured, true, &trusted), Err(FetchError::Connection(_))));
+    assert!(matches!(get("localhost", measured, true, &other), Err(outbound::Error::Connection(_))));
+    assert!(matches!(get("127.0.0.2", measured, true, &trusted), Err(outbound::Error::Connection(_))));
     let none = Some("/does/not/exist".into());
-    assert_eq!(get("localhost", measured, true, &none), Err(FetchError::Authorities));
+    assert_eq!(get("localhost", measured, true, &none), Err(outbound::Error::Authorities));
 }
