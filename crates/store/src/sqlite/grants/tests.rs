@@ -18,7 +18,10 @@ use regrant_engine::{
     token::{KeyId, Salt},
 };
 
-use super::*;
+use super::{
+    journal::{next_record, renewal_of},
+    *,
+};
 use crate::sqlite::file;
 
 // ---- Memory.
