@@ -10,7 +10,7 @@ use crate::{
     client::Client,
     context::Context,
     ports::Broken,
-    refresh::{Intent, Refreshed, Terms, Use, refresh},
+    refresh::{Intent, Refreshed, Use, refresh},
     token::Endpoint,
     userinfo::lives,
 };
@@ -29,15 +29,7 @@ pub async fn introspect(
     let inactive = || json!({"active": false});
     if let Ok(presented) = engine.refresh_keys.open(Endpoint::OAuth, token) {
         // A read is a peek, by the one table: an old token of a public client ends its family here, too.
-        let used = Use {
-            presented,
-            client: client.id.clone(),
-            proof: None,
-            asks_for_more: false,
-            context,
-            intent: Intent::Peek,
-            terms: Terms::of(client),
-        };
+        let used = Use::of_client(presented, client, context, Intent::Peek);
         return Ok(match refresh(engine, used).await? {
             Refreshed::Tokens(tokens) => json!({
                 "active": true,

@@ -139,6 +139,12 @@ impl Use {
             terms: Terms::default(),
         }
     }
+
+    /// Of a grant of the OAuth endpoints, by the client that it was issued to.
+    #[must_use]
+    pub fn of_client(presented: Presented, client: &Client, context: Context, intent: Intent) -> Self {
+        Self { client: client.id.clone(), terms: Terms::of(client), ..Self::of_session(presented, context, intent) }
+    }
 }
 
 /// What the holder of a token gets.

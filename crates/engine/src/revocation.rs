@@ -9,7 +9,7 @@ use crate::{
     context::Context,
     ports::{Broken, Wanted},
     reason::Reason,
-    refresh::{Intent, Refreshed, Terms, Use, ending, refresh},
+    refresh::{Intent, Refreshed, Use, ending, refresh},
     token::Endpoint,
 };
 
@@ -21,15 +21,7 @@ pub async fn revoke(engine: &Arc<Engine>, client: &Arc<Client>, token: &str, con
     let now = engine.now();
     if let Ok(presented) = engine.refresh_keys.open(Endpoint::OAuth, token) {
         let grant = presented.grant;
-        let used = Use {
-            presented,
-            client: client.id.clone(),
-            proof: None,
-            asks_for_more: false,
-            context,
-            intent: Intent::Peek,
-            terms: Terms::of(client),
-        };
+        let used = Use::of_client(presented, client, context, Intent::Peek);
         // Read by the one table first: whether it is genuine, and whether it is theft.
         if let Refreshed::Tokens(_) = refresh(engine, used).await? {
             engine.store.refresh(grant, Wanted::Roles, ending(engine, Reason::SignedOut, now)).await?;

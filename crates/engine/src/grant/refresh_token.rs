@@ -9,7 +9,7 @@ use crate::{
     context::Context,
     id_token,
     ports::Broken,
-    refresh::{Intent, Refreshed, Terms, Use, refresh},
+    refresh::{Intent, Refreshed, Use, refresh},
     scope,
     token::Presented,
 };
@@ -35,16 +35,8 @@ pub async fn renew(
     context: Context,
 ) -> Result<Renewed, Broken> {
     let authentication = engine.store.authentication(presented.grant).await?;
-    let terms = Terms { scope: asked.map(scope::each_once), authentication, ..Terms::of(client) };
-    let used = Use {
-        presented,
-        client: client.id.clone(),
-        proof: None,
-        asks_for_more: false,
-        context,
-        intent: Intent::Rotate,
-        terms,
-    };
+    let mut used = Use::of_client(presented, client, context, Intent::Rotate);
+    (used.terms.scope, used.terms.authentication) = (asked.map(scope::each_once), authentication);
     match refresh(engine, used).await? {
         Refreshed::Tokens(tokens) => {
             // OpenID Connect Core §12.2: without a nonce, with the first authentication's time.
