@@ -195,8 +195,8 @@ mod tests {
     fn payload(entries: &[(&str, &str)], attributes: Option<&str>, identifier: &str) -> String {
         let facts = Facts {
             auth_time: Time::from_millis(0),
-            amr: vec![],
-            roles: vec![],
+            amr: [].into(),
+            roles: [].into(),
             identifier: Some(identifier.to_owned()),
             attributes: attributes.map(Into::into),
         };

@@ -440,10 +440,10 @@ fn client_id(text: &str) -> Result<ClientId, DraftError> {
     }
     let lower = text.to_ascii_lowercase();
     let of_others = [UserId::PREFIX, SessionId::PREFIX, GrantRef::PREFIX, EventId::PREFIX];
-    if lower == ClientId::session_api().0 || of_others.iter().any(|prefix| lower.starts_with(prefix)) {
+    if *lower == *ClientId::session_api().0 || of_others.iter().any(|prefix| lower.starts_with(prefix)) {
         return Err(DraftError::ReservedId);
     }
-    Ok(ClientId(text.to_owned()))
+    Ok(ClientId::from(text))
 }
 
 fn is_hidden(c: char) -> bool {

@@ -80,7 +80,7 @@ pub fn hint(engine: &Engine, token: &str) -> Option<Hint> {
     Some(Hint {
         user: text("sub")?.parse().ok()?,
         session: text("sid").and_then(|sid| sid.parse().ok()),
-        client: ClientId(text("aud")?.to_owned()),
+        client: ClientId::from(text("aud")?),
     })
 }
 

@@ -33,7 +33,7 @@ pub async fn introspect(
         return Ok(match refresh(engine, used).await? {
             Refreshed::Tokens(tokens) => json!({
                 "active": true,
-                "client_id": client.id.0,
+                "client_id": client.id,
                 "sub": tokens.user,
                 "scope": tokens.scope,
                 "iss": engine.settings.issuer,
@@ -44,7 +44,7 @@ pub async fn introspect(
     let Some(own) = engine.mint.check_own(token, engine.now()) else {
         return Ok(inactive());
     };
-    let concerns = own.client == client.id || own.audience.iter().any(|audience| *audience == client.id.0);
+    let concerns = own.client == client.id || own.audience.iter().any(|audience| **audience == *client.id.0);
     if !concerns || !lives(engine, &own).await? {
         return Ok(inactive());
     }
@@ -53,7 +53,7 @@ pub async fn introspect(
         "token_type": "Bearer",
         "iss": engine.settings.issuer,
         "sub": own.subject,
-        "client_id": own.client.0,
+        "client_id": own.client,
         "scope": own.scope,
         "iat": own.issued_at,
         "exp": own.expires_at,

@@ -320,7 +320,7 @@ impl Mint {
         let claims = jwt::check(&verified, &rules, now.seconds()).ok()?;
         Some(Own {
             subject: claims.subject()?.to_owned(),
-            client: ClientId(claims.client_id()?.to_owned()),
+            client: ClientId::from(claims.client_id()?),
             audience: claims.audience().map(str::to_owned).collect(),
             scope: claims.scope().unwrap_or_default().to_owned(),
             session: claims.text("sid").map(str::parse).transpose().ok()?,
@@ -346,7 +346,7 @@ impl Mint {
             user: claims.subject()?.parse().ok()?,
             session,
             scope: claims.scope().unwrap_or_default().to_owned(),
-            client: ClientId(claims.client_id()?.to_owned()),
+            client: ClientId::from(claims.client_id()?),
         })
     }
 

@@ -90,9 +90,9 @@ pub struct Facts {
     /// When the user last proved who they are.
     pub auth_time: Time,
     /// How (RFC 8176).
-    pub amr: Vec<String>,
+    pub amr: Arc<[String]>,
     /// The user's roles, sorted.
-    pub roles: Vec<String>,
+    pub roles: Arc<[String]>,
     /// The user's first identifier; `None` too where it was not [`Wanted`].
     pub identifier: Option<String>,
     /// The user's claims, as the JSON object that the store has; `None` where there are none, or they were not [`Wanted`].

@@ -278,7 +278,7 @@ impl Tokens {
         let mut facts = Arc::clone(&loaded.facts);
         if let Some(Authentication { auth_time, amr }) = terms.authentication.clone() {
             let facts = Arc::make_mut(&mut facts);
-            (facts.auth_time, facts.amr) = (auth_time, amr);
+            (facts.auth_time, facts.amr) = (auth_time, amr.into());
         }
         let scope = scope_now(terms.scope.as_deref().unwrap_or(&grant.scope), &facts.roles);
         let failed = || Broken::Store("the cryptographic library could not make a token".to_owned());

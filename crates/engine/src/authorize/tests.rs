@@ -122,12 +122,8 @@ struct Case {
 impl Case {
     /// Signed in, consented, and nothing special asked for.
     fn usual() -> Self {
-        let consent = Consent {
-            user: USER,
-            client: ClientId("web".to_owned()),
-            scope: "openid email a:b".to_owned(),
-            given_at: NOW,
-        };
+        let consent =
+            Consent { user: USER, client: ClientId::from("web"), scope: "openid email a:b".to_owned(), given_at: NOW };
         Self {
             asked: checked(&client(|_| {}), &request()).unwrap(),
             present: Some(Present { user: USER, session: SESSION, auth_time: NOW.minus(Seconds::HOUR) }),

@@ -48,7 +48,7 @@ fn name_and_end(engine: &Engine, client: &Client, assertion: &str) -> Option<(St
     }
     let keys = Jwks::parse(&serde_json::to_vec(client.metadata.jwks.as_ref()?).ok()?).ok()?;
     let verified = jws::verify(assertion, &keys, Algorithm::ALL).ok()?;
-    let id = client.id.0.as_str();
+    let id = &*client.id.0;
     let rules = Rules {
         required: &["iss", "sub", "aud", "exp", "jti"],
         issuer: Expect::Exactly(id),

@@ -44,8 +44,8 @@ fn record() -> SessionRecord {
         generation: Generation(1),
         fence: None,
         newest_used: false,
-        scope: String::new(),
-        audience: String::new(),
+        scope: String::new().into(),
+        audience: String::new().into(),
         issued_at: NOW,
         rotated_at: NOW,
         last_event: NOW,
@@ -76,7 +76,7 @@ fn loaded() -> LoadedCode {
     LoadedCode {
         code: Code {
             hash: [0; 32],
-            client: ClientId("web".to_owned()),
+            client: ClientId::from("web"),
             user: UserId::from_bytes([1; 16]),
             session: SessionId::from_bytes([2; 16]),
             epoch: Epoch(1),
@@ -92,14 +92,14 @@ fn loaded() -> LoadedCode {
         redeemed: None,
         session: Some(record()),
         user: Owner::Active(Epoch(1)),
-        facts: Facts { auth_time: NOW, amr: vec![], roles: vec![], identifier: None, attributes: None },
+        facts: Facts { auth_time: NOW, amr: [].into(), roles: [].into(), identifier: None, attributes: None },
         client_exists: true,
     }
 }
 
 fn shown() -> Shown {
     Shown {
-        client: ClientId("web".to_owned()),
+        client: ClientId::from("web"),
         redirect_uri: Some("https://app.example/cb".to_owned()),
         verifier: Some(VERIFIER.to_owned()),
     }
@@ -119,7 +119,7 @@ fn it_is_good_once_for_a_minute() {
 #[test]
 fn it_is_good_for_whom_it_was_made_and_nobody_else() {
     let wrong = [
-        Shown { client: ClientId("other".to_owned()), ..shown() },
+        Shown { client: ClientId::from("other"), ..shown() },
         Shown { redirect_uri: None, ..shown() },
         Shown { redirect_uri: Some("https://app.example/cb/".to_owned()), ..shown() },
         Shown { verifier: None, ..shown() },

@@ -76,7 +76,7 @@ fn good(engine: &Engine, client: &Client, loaded: &LoadedCode, context: &Context
         // An offline grant belongs to no session, but it came from one.
         .session(code.session)
         .from(context)
-        .with("scope", grant.scope.clone())
+        .with("scope", &*grant.scope)
         .with("kind", grant.kind.as_str());
     let state = State {
         session: grant.session.map(|_| Life::Alive),
@@ -132,8 +132,8 @@ fn grant_of(
         generation: Generation::FIRST,
         fence: None,
         newest_used: false,
-        scope: code.scope.clone(),
-        audience: code.audience.clone(),
+        scope: code.scope.as_str().into(),
+        audience: code.audience.as_str().into(),
         issued_at: now,
         rotated_at: now,
         last_event: now,

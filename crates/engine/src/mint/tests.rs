@@ -62,8 +62,8 @@ fn grant() -> Grant {
         generation: Generation(1),
         fence: None,
         newest_used: false,
-        scope: "openid regrant:admin".to_owned(),
-        audience: ISSUER.to_owned(),
+        scope: "openid regrant:admin".into(),
+        audience: ISSUER.into(),
         issued_at: NOW,
         rotated_at: NOW,
         last_event: NOW,
@@ -85,7 +85,7 @@ fn grant() -> Grant {
 fn facts(roles: &[&str]) -> Facts {
     Facts {
         auth_time: Time::from_millis(1_600_000_000_500),
-        amr: vec!["pwd".to_owned(), "otp".to_owned()],
+        amr: ["pwd".to_owned(), "otp".to_owned()].into(),
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
         identifier: Some("ada@example.org".to_owned()),
         attributes: None,
@@ -109,7 +109,7 @@ fn part(token: &str, index: usize) -> Value {
 #[test]
 fn an_access_token_has_the_claims_of_rfc_9068() {
     let mint = mint();
-    let grant = Grant { audience: "https://api.example".to_owned(), ..grant() };
+    let grant = Grant { audience: "https://api.example".into(), ..grant() };
     let token = token(&mint, &grant);
     let header = part(&token, 0);
     assert_eq!(header["typ"], "at+jwt");
@@ -137,8 +137,8 @@ fn an_access_token_has_the_claims_of_rfc_9068() {
 
 #[test]
 fn what_there_is_nothing_to_say_of_is_left_out() {
-    let offline = Grant { session: None, scope: String::new(), ..grant() };
-    let nothing = Facts { amr: vec![], ..facts(&[]) };
+    let offline = Grant { session: None, scope: String::new().into(), ..grant() };
+    let nothing = Facts { amr: [].into(), ..facts(&[]) };
     let token = made(&mint(), &offline, &nothing, 7).0;
     let claims = part(&token, 1);
     for absent in ["sid", "amr", "roles"] {
@@ -180,7 +180,7 @@ fn the_admin_scope_is_gone_with_the_role() {
         ("openid", &["admin"], "openid"),
     ];
     for (granted, roles, expected) in cases {
-        let grant = Grant { scope: granted.to_owned(), ..grant() };
+        let grant = Grant { scope: granted.into(), ..grant() };
         let token = made(&mint(), &grant, &facts(roles), 7);
         assert_eq!(part(&token.0, 1)["scope"], expected, "{granted} with {roles:?}");
     }
@@ -204,7 +204,7 @@ fn our_own_token_is_believed() {
 fn a_token_for_another_audience_is_not_for_us() {
     let mint = mint();
     for audience in ["https://api.example", "https://id.example/", "", "https://id.exampl"] {
-        let grant = Grant { audience: audience.to_owned(), ..grant() };
+        let grant = Grant { audience: audience.into(), ..grant() };
         assert_eq!(mint.check(&token(&mint, &grant), NOW), None, "{audience}");
     }
 }

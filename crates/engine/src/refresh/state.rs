@@ -1,6 +1,8 @@
 //! What the rotation decides on and what it says: a grant with its surroundings, one use of its token, the operator's policy,
 //! the decisions. No rules: they are in `refresh.rs`.
 
+use std::sync::Arc;
+
 use crate::{
     context::{Context, Networks},
     id::{ClientId, Epoch, Generation, GrantRef, SessionId, UserId},
@@ -70,9 +72,9 @@ pub struct Grant {
     /// Whether the newest generation was used without being rotated (a peek, or rotation switched off).
     pub newest_used: bool,
     /// What the holder may ask for.
-    pub scope: String,
+    pub scope: Arc<str>,
     /// The audience of its access tokens.
-    pub audience: String,
+    pub audience: Arc<str>,
     /// When it was issued.
     pub issued_at: Time,
     /// When its newest generation was issued.

@@ -137,7 +137,7 @@ impl Config {
         let mut clients = self.client_drafts()?;
         for client in &mut clients {
             client.created_at = now;
-            let places = self.clients.get(&client.id.0).map(|table| table.secrets.as_slice()).unwrap_or_default();
+            let places = self.clients.get(&*client.id.0).map(|table| table.secrets.as_slice()).unwrap_or_default();
             // Ids count up with age, so that the newest has the largest.
             for (id, place) in (1..).zip(places.iter().rev()) {
                 let key = format!("clients.{}.secrets", client.id.0);

@@ -89,7 +89,7 @@ pub(super) async fn list(engine: &Engine) -> Result<Reply, Refused> {
             let Metadata { client_type, grant_types, .. } = &client.metadata;
             let grants = grant_types.iter().map(|grant| grant.as_str()).collect::<Vec<_>>().join(", ");
             let name = client.metadata.client_name.clone().unwrap_or_default();
-            vec![client.id.0.clone(), name, client_type.to_string(), grants, client.managed_by.to_string()]
+            vec![client.id.0.to_string(), name, client_type.to_string(), grants, client.managed_by.to_string()]
         })
         .collect();
     let text = if rows.is_empty() {
@@ -101,7 +101,7 @@ pub(super) async fn list(engine: &Engine) -> Result<Reply, Refused> {
 }
 
 pub(super) async fn show(engine: &Engine, id: String) -> Result<Reply, Refused> {
-    let client = engine.store.client(ClientId(id.clone())).await?.ok_or_else(|| no_such_client(&id))?;
+    let client = engine.store.client(ClientId::from(id.as_str())).await?.ok_or_else(|| no_such_client(&id))?;
     let metadata = &client.metadata;
     let mut lines = vec![
         format!("id          {}", client.id.0),
@@ -127,7 +127,7 @@ pub(super) async fn show(engine: &Engine, id: String) -> Result<Reply, Refused> 
 }
 
 pub(super) async fn rotate_secret(engine: &Engine, id: String, keep: Seconds) -> Result<Reply, Refused> {
-    let id = ClientId(id);
+    let id = ClientId::from(id);
     let (rotated, secret) = client::rotate_secret(engine, &id, keep).await?;
     match rotated {
         SecretRotated::Rotated => {}
@@ -148,7 +148,7 @@ pub(super) async fn rotate_secret(engine: &Engine, id: String, keep: Seconds) ->
 }
 
 pub(super) async fn remove(engine: &Engine, id: String) -> Result<Reply, Refused> {
-    match client::remove(engine, &ClientId(id.clone())).await? {
+    match client::remove(engine, &ClientId::from(id.as_str())).await? {
         ClientRemoved::NotFound => Err(no_such_client(&id)),
         ClientRemoved::Configured => Err(configured(&id)),
         ClientRemoved::Removed { ended } => {
@@ -164,7 +164,7 @@ pub(super) async fn remove(engine: &Engine, id: String) -> Result<Reply, Refused
 
 pub(super) async fn revoke(engine: &Engine, id: String, user: &str) -> Result<Reply, Refused> {
     let found = engine.store.user(selector(user)?).await?.ok_or_else(|| no_such_user(user))?;
-    let client = ClientId(id.clone());
+    let client = ClientId::from(id.as_str());
     if engine.store.client(client.clone()).await?.is_none() {
         return Err(no_such_client(&id));
     }

@@ -58,7 +58,7 @@ impl From<Logout> for LogoutView {
             Standing::Delivered { at } => ("delivered", at, None),
             Standing::GaveUp { at, why } => ("gave_up", at, Some(why)),
         };
-        Self { client: client.0, state, attempts, at, error }
+        Self { client: client.into(), state, attempts, at, error }
     }
 }
 

@@ -102,7 +102,7 @@ pub(super) async fn asked_for(
     asked: &Parameters,
 ) -> Result<Result<Authorization, (Destination, Refused)>, Told> {
     let client = match asked.get("client_id") {
-        Some(id) => app.engine.client(&ClientId(id.to_owned())).await?,
+        Some(id) => app.engine.client(&ClientId::from(id)).await?,
         None => None,
     };
     let hint = asked.get("id_token_hint").map(|token| id_token::hint(&app.engine, token));

@@ -97,9 +97,9 @@ pub(super) async fn confirm(State(app): State<Shared>, headers: HeaderMap, body:
 async fn target(app: &App, asked: &Parameters) -> Result<(Option<Hint>, Option<String>), Told> {
     let hint = asked.get("id_token_hint").and_then(|token| id_token::hint(&app.engine, token));
     let client = match (&hint, asked.get("client_id")) {
-        (Some(hint), Some(id)) if hint.client.0 != id => return Err(Told::LogoutClient),
+        (Some(hint), Some(id)) if *hint.client.0 != *id => return Err(Told::LogoutClient),
         (Some(hint), _) => Some(hint.client.clone()),
-        (None, id) => id.map(|id| ClientId(id.to_owned())),
+        (None, id) => id.map(ClientId::from),
     };
     let Some(uri) = asked.get("post_logout_redirect_uri") else {
         return Ok((hint, None));

@@ -35,13 +35,12 @@ mod userinfo;
 mod verify;
 mod well_known;
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
     body::Bytes,
     extract::{DefaultBodyLimit, Request, State},
-    handler::Handler as _,
     http::{HeaderValue, Method, Version, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -120,14 +119,14 @@ impl Entrance {
 }
 
 impl Site for Entrance {
-    async fn answer(&self, request: Request) -> Response {
+    async fn answer(&self, peer: SocketAddr, request: Request) -> Response {
         if request.method() != Method::POST || request.uri().path() != session::REFRESH {
-            return self.router.answer(request).await;
+            return self.router.answer(peer, request).await;
         }
         // Half of what the router costs is allocated and boxed on the way: layers in layers, each for any route.
         let app = &self.app;
         observe::observe(&self.observer, session::REFRESH, request, |request| {
-            guarded(app, request, |request| session::refresh.call(request, Arc::clone(app)))
+            guarded(app, request, async |request| session::renew(app, peer, request).await.into_response())
         })
         .await
     }

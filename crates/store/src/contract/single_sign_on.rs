@@ -79,7 +79,7 @@ pub(super) async fn app_told_at(world: &World, id: &str, uri: Option<&str>) -> A
     let draft = Draft { client_type: ClientType::Confidential, pkce: Some(client::Requirement::Optional), ..draft };
     let client = client::prepare(draft, ManagedBy::Operator, world.engine().now()).unwrap();
     client::add(&world.engine(), client).await.unwrap();
-    world.engine().client(&ClientId(id.to_owned())).await.unwrap().unwrap()
+    world.engine().client(&ClientId::from(id)).await.unwrap().unwrap()
 }
 
 pub(super) async fn code(world: &World, client: &Arc<Client>, reference: &str, scope: &str) -> String {

@@ -227,5 +227,5 @@ async fn rotate(world: &World, token: &str) -> (String, Vec<String>) {
     let refreshed = try_token(&world.engine(), token, Intent::Rotate, HOME, FIREFOX).await.unwrap();
     let Refreshed::Tokens(tokens) = refreshed else { panic!("{refreshed:?}") };
     let next = tokens.refresh_token.as_ref().unwrap().expose().to_owned();
-    (next, tokens.facts.roles.clone())
+    (next, tokens.facts.roles.to_vec())
 }

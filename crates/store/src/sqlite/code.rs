@@ -108,13 +108,13 @@ fn facts(db: &Connection, code: &Code) -> Result<Facts, Fault> {
     let mut rows = statement.query(params![code.user.as_bytes()])?;
     let Authentication { auth_time, amr } = code.authentication.clone();
     let Some(row) = rows.next()? else {
-        return Ok(Facts { auth_time, amr, roles: vec![], identifier: None, attributes: None });
+        return Ok(Facts { auth_time, amr: amr.into(), roles: [].into(), identifier: None, attributes: None });
     };
     let mut columns = Columns::new(row);
     Ok(Facts {
         auth_time,
-        amr,
-        roles: refresh::roles(columns.take()?),
+        amr: amr.into(),
+        roles: refresh::roles(columns.take()?).into(),
         identifier: columns.take()?,
         attributes: columns.take()?,
     })

@@ -26,7 +26,7 @@ pub(super) fn insert(db: &Connection, event: &Event) -> Result<(), Fault> {
         event.user.as_ref().map(UserId::as_bytes),
         event.session.as_ref().map(SessionId::as_bytes),
         event.grant.as_ref().map(GrantRef::as_bytes),
-        event.client.as_ref().map(|client| client.0.as_str()),
+        event.client.as_ref().map(|client| &*client.0),
         event.reason.map(|reason| reason.as_str()),
         event.context.as_ref().map(|context| context.network.as_str()),
         event.context.as_ref().map(|context| context.user_agent.as_str()),

@@ -145,8 +145,8 @@ impl SqliteStore {
     pub fn seed(&self, sessions: Vec<(Session, Grant)>) -> Answer<'_, ()> {
         self.write(move |db| {
             sessions.iter().try_for_each(|(session, grant)| {
-                let (auth_time, amr) = (session.auth_time, session.amr.clone());
-                let facts = Facts { auth_time, amr, roles: vec![], identifier: None, attributes: None };
+                let (auth_time, amr) = (session.auth_time, session.amr.as_slice().into());
+                let facts = Facts { auth_time, amr, roles: [].into(), identifier: None, attributes: None };
                 session::insert(db, session, grant, &facts)
             })
         })
@@ -163,7 +163,15 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnMut(&Desk) -> Result<T, Fault> + Send + 'static,
     {
-        let answer = self.writer.submit(Job::new(job));
+        self.submit(Job::new(job))
+    }
+
+    fn submit<'a, T, F>(&'a self, job: Job<T, F>) -> Answer<'a, T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Desk) -> Result<T, Fault> + Send + 'static,
+    {
+        let answer = self.writer.submit(job);
         Box::pin(async move { answer?.await.unwrap_or_else(|_| Err(stopped())) })
     }
 
@@ -204,7 +212,8 @@ fn stopped() -> Broken {
 
 impl Store for SqliteStore {
     fn refresh(&self, id: GrantId, wanted: Wanted, judge: Judge) -> Answer<'_, Verdict> {
-        self.write_with(move |db, random| refresh::refresh(db, random, &id, wanted, &judge))
+        let random = Arc::clone(&self.random);
+        self.submit(Job::on(id, move |db: &Desk| refresh::refresh(db, &*random, &id, wanted, &judge)))
     }
 
     fn change_password(&self, id: GrantId, judge: Judge, change: PasswordChange) -> Answer<'_, PasswordChanged> {

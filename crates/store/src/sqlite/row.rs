@@ -45,7 +45,7 @@ impl<'a, 'r> Columns<'a, 'r> {
 
     pub(super) fn context(&mut self) -> Result<Context, Fault> {
         Ok(Context {
-            user_agent: UserAgentFamily::from_stored(self.take()?),
+            user_agent: UserAgentFamily::from_stored(self.take::<String>()?),
             network: Network::from_bytes(self.take()?)
                 .ok_or_else(|| Fault::damaged("a network that cannot be read"))?,
             address: AddressDigest(self.take()?),

@@ -175,8 +175,8 @@ impl Told {
                 state: scene.state,
                 facts: Arc::new(Facts {
                     auth_time: BORN,
-                    amr: vec!["pwd".to_owned()],
-                    roles: vec![],
+                    amr: ["pwd".to_owned()].into(),
+                    roles: [].into(),
                     identifier: None,
                     attributes: None,
                 }),
@@ -263,7 +263,7 @@ fn a_token_of_another_salt_or_client_is_answered_as_unknown() {
     let mut forged = told.using(10, Intent::Rotate);
     forged.presented = told.token(10, &Salt([99; 16]));
     let mut of_another = told.using(10, Intent::Rotate);
-    of_another.client = ClientId("another".to_owned());
+    of_another.client = ClientId::from("another");
     for (used, decision) in [(forged, Decision::Unknown), (of_another, Decision::Refused(Refusal::Client))] {
         let verdict = told.verdict_of(used.clone());
         assert_eq!((verdict.decision, verdict.write), (decision, false));
