@@ -12,6 +12,7 @@ use crate::{
     client::{Client, GrantType, redirect_uri},
     consent::Consent,
     id::{SessionId, UserId},
+    refresh::KeyThumbprint,
     scope,
     settings::Settings,
     time::{Seconds, Time},
@@ -48,6 +49,8 @@ pub struct Request<'r> {
     pub hint_is_foreign: bool,
     /// RFC 8707 §2.
     pub resource: Option<&'r str>,
+    /// RFC 9449 §10.
+    pub dpop_jkt: Option<&'r str>,
     /// OpenID Connect Core §6.1, which is not offered; so the next two.
     pub request: bool,
     /// See above.
@@ -150,6 +153,8 @@ pub struct Authorization {
     pub nonce: Option<String>,
     /// RFC 7636 §4.2: the SHA-256 of the verifier, in base64url.
     pub challenge: Option<String>,
+    /// RFC 9449 §10: the key that the code is to be bound to.
+    pub key: Option<KeyThumbprint>,
     /// What the application wants the person to be asked.
     pub prompt: Prompt,
     /// How long ago the person may have proven who they are.
@@ -214,8 +219,11 @@ pub fn check(to: Destination, request: &Request<'_>, settings: &Settings) -> Res
             asked.filter(|audience| !audience.is_empty()).ok_or(Refused::InvalidTarget)?
         }
     };
+    let named = request.dpop_jkt.map(KeyThumbprint::parse);
+    let key = named.map(|key| key.ok_or(Refused::InvalidRequest("dpop_jkt must be the thumbprint of a key")));
+    let key = key.transpose()?;
     let nonce = request.nonce.map(str::to_owned);
-    Ok(Authorization { to, scope, audience, nonce, challenge, prompt, max_age, hinted_user: request.hinted_user })
+    Ok(Authorization { to, scope, audience, nonce, challenge, key, prompt, max_age, hinted_user: request.hinted_user })
 }
 
 /// RFC 9700 §2.1.1: required of public clients, and of the others unless their operator says otherwise; S256 only.

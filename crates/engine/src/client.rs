@@ -5,11 +5,12 @@
 //! 2. [`prepare`] makes a [`Client`] of it, or says what is wrong. What is left out gets the safe default.
 //! 3. The store keeps it. [`Clients`] (`client/cache.rs`) remembers what it said for two seconds: every request names a client.
 //! 4. A request authenticates its client by `client/authentication.rs`; whether an address may be redirected to says
-//!    `client/redirect_uri.rs`.
+//!    `client/redirect_uri.rs`. Keys that it keeps elsewhere come by `client/keys.rs`.
 
 pub mod assertion;
 pub mod authentication;
 mod cache;
+pub mod keys;
 pub mod redirect_uri;
 pub mod secret;
 
@@ -319,7 +320,7 @@ impl fmt::Display for DraftError {
                 f.write_str("only a public client has the method none; others authenticate")
             }
             Self::AuthMethod(method) => write!(f, "a public client cannot keep a secret, so its method is none, not {method}"),
-            Self::Keys => f.write_str("the method private_key_jwt and public keys (jwks) belong together: say both or neither"),
+            Self::Keys => f.write_str("the method private_key_jwt and public keys (jwks, here or at one address) belong together: say both or neither"),
             Self::Jwks => f.write_str(
                 "the keys are no JWK set with a usable public key of RS256, ES256 or EdDSA, or have private parts: give the \
                  public half only",
@@ -381,10 +382,6 @@ pub fn prepare(draft: Draft, managed_by: ManagedBy, now: Time) -> Result<Client,
     {
         return Err(DraftError::Keys);
     }
-    // Keys elsewhere need a request that goes out.
-    if draft.jwks_uri.is_some() {
-        return Err(DraftError::NotBuilt("fetching a client's keys"));
-    }
     if draft.jwks.as_ref().is_some_and(|jwks| !is_public_set(jwks)) {
         return Err(DraftError::Jwks);
     }
@@ -392,10 +389,6 @@ pub fn prepare(draft: Draft, managed_by: ManagedBy, now: Time) -> Result<Client,
     // RFC 9700 §2.1.1: public clients must use PKCE.
     if client_type == ClientType::Public && pkce_is_optional {
         return Err(DraftError::Pkce);
-    }
-    // A bound token is a promise: nobody makes it before it is kept.
-    if draft.dpop == Some(Requirement::Required) {
-        return Err(DraftError::NotBuilt("DPoP"));
     }
     for (which, lifetime, most) in [
         ("access token's lifetime", draft.access_lifetime, Seconds::DAY.0),
@@ -419,7 +412,7 @@ pub fn prepare(draft: Draft, managed_by: ManagedBy, now: Time) -> Result<Client,
         jwks: draft.jwks,
         jwks_uri: draft.jwks_uri,
         require_pkce: !pkce_is_optional,
-        dpop_bound_access_tokens: false,
+        dpop_bound_access_tokens: draft.dpop == Some(Requirement::Required),
         first_party: draft.first_party,
         logo_uri: draft.logo_uri,
         policy_uri: draft.policy_uri,

@@ -50,7 +50,8 @@ pub async fn introspect(
     }
     let mut told = json!({
         "active": true,
-        "token_type": "Bearer",
+        // RFC 9449 §6.2.
+        "token_type": if own.key.is_some() { "DPoP" } else { "Bearer" },
         "iss": engine.settings.issuer,
         "sub": own.subject,
         "client_id": own.client,
@@ -63,7 +64,11 @@ pub async fn introspect(
         },
     });
     if let Some(told) = told.as_object_mut() {
-        let optional = [("sid", own.session.map(|sid| json!(sid))), ("jti", own.id.map(|id| json!(id)))];
+        let optional = [
+            ("sid", own.session.map(|sid| json!(sid))),
+            ("jti", own.id.map(|id| json!(id))),
+            ("cnf", own.key.map(|key| json!({"jkt": key.to_string()}))),
+        ];
         for (name, value) in optional.into_iter().filter_map(|(name, value)| Some((name, value?))) {
             told.insert(name.to_owned(), value);
         }

@@ -12,6 +12,7 @@ pub mod code;
 pub mod consent;
 pub mod context;
 pub mod digest;
+pub mod dpop;
 pub mod event;
 pub mod explain;
 pub mod factor;

@@ -264,7 +264,6 @@ pub(crate) async fn open(
         let replaced = Use {
             presented,
             client: ClientId::session_api(),
-            proof: None,
             asks_for_more: false,
             context: credentials.context.clone(),
             intent: Intent::Replace,

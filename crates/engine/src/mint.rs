@@ -11,7 +11,7 @@ use crate::{
     id::{ClientId, GrantRef, SessionId, UserId},
     keyring::{KeyState, SealedKey},
     ports::{Facts, Random, Wanted},
-    refresh::Grant,
+    refresh::{Grant, KeyThumbprint},
     time::{Seconds, Time},
     token::Endpoint,
 };
@@ -99,6 +99,17 @@ impl std::fmt::Debug for LogoutToken {
     }
 }
 
+/// What an access token is to be, beside whose it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'w> {
+    /// What it allows.
+    pub scope: &'w str,
+    /// How long it lives.
+    pub lifetime: Seconds,
+    /// The key that it is bound to.
+    pub key: Option<KeyThumbprint>,
+}
+
 /// What one of our own access tokens says, once it is checked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bearer {
@@ -127,6 +138,8 @@ pub struct Own {
     pub session: Option<SessionId>,
     /// Of which grant of the OAuth endpoints.
     pub grant: Option<GrantRef>,
+    /// The key that it is bound to.
+    pub key: Option<KeyThumbprint>,
     /// Its name.
     pub id: Option<String>,
     /// When it was made, in seconds.
@@ -156,6 +169,8 @@ struct AccessClaims<'a> {
     // RFC 9068 §2.2.3.1.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     roles: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation>,
 }
 
 #[derive(Serialize)]
@@ -169,6 +184,20 @@ struct ServiceClaims<'a> {
     jti: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation>,
+}
+
+/// RFC 9449 §6.1.
+#[derive(Serialize)]
+struct Confirmation {
+    jkt: String,
+}
+
+impl Confirmation {
+    fn of(key: KeyThumbprint) -> Self {
+        Self { jkt: key.to_string() }
+    }
 }
 
 impl Mint {
@@ -239,8 +268,7 @@ impl Mint {
         &self,
         grant: &Grant,
         facts: &Facts,
-        scope: &str,
-        lifetime: Seconds,
+        Wish { scope, lifetime, key }: Wish<'_>,
         now: Time,
         random: &dyn Random,
     ) -> Option<AccessToken> {
@@ -258,6 +286,7 @@ impl Mint {
             amr: &facts.amr,
             scope,
             roles: &facts.roles,
+            cnf: key.map(Confirmation::of),
         };
         // Most need no more: a buffer that has to grow is copied each time.
         let mut payload = Vec::with_capacity(768);
@@ -274,8 +303,7 @@ impl Mint {
         &self,
         client: &ClientId,
         audience: &str,
-        scope: &str,
-        lifetime: Seconds,
+        Wish { scope, lifetime, key }: Wish<'_>,
         now: Time,
         random: &dyn Random,
     ) -> Option<AccessToken> {
@@ -288,6 +316,7 @@ impl Mint {
             iat: now.seconds(),
             jti: jti(random),
             scope: Some(scope).filter(|scope| !scope.is_empty()),
+            cnf: key.map(Confirmation::of),
         };
         self.keys().signer.sign(&serde_json::to_vec(&claims).ok()?).ok().map(AccessToken)
     }
@@ -318,7 +347,13 @@ impl Mint {
         let verified = jws::verify(token, &self.keys().public, &[Algorithm::Es256]).ok()?;
         let rules = jwt::Rules::ACCESS_TOKEN.issuer(&self.issuer).any_audience();
         let claims = jwt::check(&verified, &rules, now.seconds()).ok()?;
+        // One that is bound in a way that is not understood is not taken for an unbound one.
+        let key = match claims.members().get("cnf") {
+            None => None,
+            Some(cnf) => Some(KeyThumbprint::parse(cnf.get("jkt")?.as_str()?)?),
+        };
         Some(Own {
+            key,
             subject: claims.subject()?.to_owned(),
             client: ClientId::from(claims.client_id()?),
             audience: claims.audience().map(str::to_owned).collect(),
@@ -338,6 +373,10 @@ impl Mint {
         let verified = jws::verify(token, &self.keys().public, &[Algorithm::Es256]).ok()?;
         let rules = jwt::Rules::ACCESS_TOKEN.issuer(&self.issuer).audience(&self.issuer);
         let claims = jwt::check(&verified, &rules, now.seconds()).ok()?;
+        // RFC 9449 §7.2: a bound token is no bearer token.
+        if claims.members().contains_key("cnf") {
+            return None;
+        }
         let session = match claims.text("sid") {
             Some(sid) => Some(sid.parse().ok()?),
             None => None,

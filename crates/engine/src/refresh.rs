@@ -34,7 +34,7 @@ use crate::{
     context::Context,
     event::{Actor, Event, EventKind, Mail, MailKind, Renewal},
     id::{ClientId, Epoch, Generation, GrantRef, SessionId, UserId},
-    mint::{AccessToken, scope_now},
+    mint::{AccessToken, Wish, scope_now},
     ports::{Broken, End, Facts, Judge, Loaded, Random, Verdict, Wanted},
     reason::{Life, Reason, WireReason},
     time::{AbsoluteDeadline, IdleDeadline, Seconds, Time},
@@ -68,15 +68,13 @@ pub struct Use {
     pub presented: Presented,
     /// Who presents it.
     pub client: ClientId,
-    /// The key whose possession was proven.
-    pub proof: Option<KeyThumbprint>,
     /// More scope or another resource than granted is asked for.
     pub asks_for_more: bool,
     /// From where.
     pub context: Context,
     /// What for.
     pub intent: Intent,
-    /// What its client has of its own.
+    /// What its client has of its own, and what it shows.
     pub terms: Terms,
 }
 
@@ -93,6 +91,8 @@ pub struct Terms {
     pub scope: Option<String>,
     /// When and how the user proved who they are for this grant (OpenID Connect Core §12.2: not for a later one).
     pub authentication: Option<Authentication>,
+    /// The key whose possession was proven with this request: the access token is bound to it (RFC 9449 §5).
+    pub proof: Option<KeyThumbprint>,
 }
 
 /// A proof of who somebody is.
@@ -132,7 +132,6 @@ impl Use {
         Self {
             presented,
             client: ClientId::session_api(),
-            proof: None,
             asks_for_more: false,
             context,
             intent,
@@ -164,6 +163,8 @@ pub struct Tokens {
     pub grant: GrantRef,
     /// What the access token allows.
     pub scope: String,
+    /// The key that the access token is bound to.
+    pub key: Option<KeyThumbprint>,
     /// Whose session.
     pub user: UserId,
     /// Which session; `None` for an offline grant.
@@ -281,9 +282,9 @@ impl Tokens {
             (facts.auth_time, facts.amr) = (auth_time, amr.into());
         }
         let scope = scope_now(terms.scope.as_deref().unwrap_or(&grant.scope), &facts.roles);
+        let wish = Wish { scope: &scope, lifetime, key: terms.proof };
         let failed = || Broken::Store("the cryptographic library could not make a token".to_owned());
-        let access_token =
-            engine.mint.access_token(grant, &facts, &scope, lifetime, now, &*engine.random).ok_or_else(failed)?;
+        let access_token = engine.mint.access_token(grant, &facts, wish, now, &*engine.random).ok_or_else(failed)?;
         let issue = || {
             engine
                 .refresh_keys
@@ -303,6 +304,7 @@ impl Tokens {
             kind: grant.kind,
             grant: grant.public_id,
             scope,
+            key: terms.proof,
             user: grant.user,
             session: grant.session,
             facts,
@@ -379,7 +381,7 @@ fn sentence(engine: &Engine, used: &Use, loaded: Option<&Loaded>, now: Time) -> 
         genuine: engine.refresh_keys.is_genuine(&used.presented, &grant.salt),
         endpoint: used.presented.endpoint,
         client: used.client.clone(),
-        proof: used.proof,
+        proof: used.terms.proof,
         asks_for_more: used.asks_for_more
             || used.terms.scope.as_ref().is_some_and(|asked| !asked.split(' ').all(is_granted)),
         peek: match used.intent {

@@ -2,6 +2,7 @@
 
 use crate::{
     claims::ClaimMapping,
+    client::Requirement,
     factor::password::PasswordRules,
     keyring::lifecycle::KeyPolicy,
     ports::Retention,
@@ -37,6 +38,8 @@ pub struct Settings {
     pub keys: KeyPolicy,
     /// What access tokens tell of users.
     pub claims: ClaimMapping,
+    /// Whether proofs of possession must hold a nonce of ours.
+    pub dpop_nonce: Requirement,
 }
 
 /// Failures that are forgiven within a window, by what they have in common. Successes never count.
@@ -83,6 +86,7 @@ impl Settings {
             },
             keys: KeyPolicy::default(),
             claims: ClaimMapping::default(),
+            dpop_nonce: Requirement::Optional,
         }
     }
 

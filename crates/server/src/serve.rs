@@ -4,7 +4,13 @@ use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use axum::Router;
 use hyper::Uri;
-use regrant_engine::{Engine, client, id::ClientId, ports::ClientsKept, time::Time};
+use regrant_engine::{
+    Engine,
+    client::{self, keys::KeySource},
+    id::ClientId,
+    ports::ClientsKept,
+    time::Time,
+};
 use regrant_store::sqlite::Options;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -143,6 +149,8 @@ impl Running {
         let control = ControlSocket::listen(&directory).map_err(|error| {
             StartError::Home(HomeError::File(format!("cannot listen on {}/control.sock: {error}", directory.display())))
         })?;
+        let outbound = Arc::new(outbound);
+        engine.clients.keys.fetch_by(Arc::clone(&outbound) as Arc<dyn KeySource>);
         let app = App::new(Arc::clone(&engine), &config);
         let (stop, stopped) = oneshot::channel();
         let limits = http::Limits { connections: config.limits.connections };
@@ -156,7 +164,7 @@ impl Running {
         let sweeping = tokio::spawn(jobs::sweep(Arc::clone(&engine)));
         let tending = tokio::spawn(jobs::keys(Arc::clone(&engine), Arc::clone(&keeper)));
         let (stop_telling, stopped_telling) = oneshot::channel();
-        let telling = tokio::spawn(jobs::logouts(Arc::clone(&engine), Arc::new(outbound), stopped_telling));
+        let telling = tokio::spawn(jobs::logouts(Arc::clone(&engine), outbound, stopped_telling));
         let controlling = (Arc::clone(&engine), Arc::clone(&keeper));
         let controlled = tokio::spawn(async move { control.serve(controlling.0, controlling.1).await });
         Ok(Self {

@@ -75,6 +75,16 @@ fn what_does_not_fit_together_is_refused() {
         (Draft { name: Some(" ".to_owned()), ..web() }, DraftError::Name),
         (Draft { jwks: Some(serde_json::json!({"keys": []})), ..web() }, DraftError::Keys),
         (Draft { auth_method: Some(AuthMethod::PrivateKeyJwt), ..web() }, DraftError::Keys),
+        (Draft { jwks_uri: Some("https://a.example/keys".to_owned()), ..web() }, DraftError::Keys),
+        (
+            Draft {
+                auth_method: Some(AuthMethod::PrivateKeyJwt),
+                jwks: Some(serde_json::json!({"keys": []})),
+                jwks_uri: Some("https://a.example/keys".to_owned()),
+                ..web()
+            },
+            DraftError::Keys,
+        ),
         (
             Draft {
                 auth_method: Some(AuthMethod::PrivateKeyJwt),

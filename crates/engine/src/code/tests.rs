@@ -85,6 +85,7 @@ fn loaded() -> LoadedCode {
             audience: String::new(),
             nonce: None,
             challenge: Some(CHALLENGE.to_owned()),
+            key: None,
             authentication,
             created_at: NOW,
             expires_at: NOW.plus(LIFETIME),
@@ -102,6 +103,7 @@ fn shown() -> Shown {
         client: ClientId::from("web"),
         redirect_uri: Some("https://app.example/cb".to_owned()),
         verifier: Some(VERIFIER.to_owned()),
+        key: None,
     }
 }
 
@@ -137,6 +139,20 @@ fn it_is_good_for_whom_it_was_made_and_nobody_else() {
     without.code.challenge = None;
     assert_eq!(decide(Some(&without), &shown(), NOW), Refused, "a downgrade");
     assert_eq!(decide(Some(&without), &Shown { verifier: None, ..shown() }, NOW), Good);
+}
+
+#[test]
+fn one_that_names_a_key_needs_its_proof() {
+    let (key, other) = (KeyThumbprint([7; 32]), KeyThumbprint([8; 32]));
+    let mut bound = loaded();
+    bound.code.key = Some(key);
+    let redeemed = LoadedCode { redeemed: Some(GrantId([9; 16])), ..bound.clone() };
+    for wrong in [None, Some(other)] {
+        assert_eq!(decide(Some(&bound), &Shown { key: wrong, ..shown() }, NOW), Refused);
+        assert_eq!(decide(Some(&redeemed), &Shown { key: wrong, ..shown() }, NOW), Refused);
+    }
+    assert_eq!(decide(Some(&bound), &Shown { key: Some(key), ..shown() }, NOW), Good);
+    assert_eq!(decide(Some(&loaded()), &Shown { key: Some(key), ..shown() }, NOW), Good, "it may come with one");
 }
 
 #[test]

@@ -12,10 +12,11 @@ use crate::{
     client::{ApplicationType, Client, GrantType},
     code::{self, Code, Decision, LoadedCode, Shown},
     context::{Context, Networks},
+    dpop::{self, Proof},
     event::{Actor, Event, EventKind},
     id::{Generation, GrantRef},
     id_token,
-    ports::{Broken, Loaded, Redemption},
+    ports::{Broken, Loaded, Redemption, Wanted},
     reason::{Life, Reason},
     refresh::{Grant, GrantKind, Holding, Owner, Pace, State, Suspicion, Terms, Tokens, ending},
     scope,
@@ -35,6 +36,7 @@ pub async fn redeem(
     code: &str,
     redirect_uri: Option<&str>,
     verifier: Option<&str>,
+    proof: Option<&Proof>,
     context: Context,
 ) -> Result<Option<Granted>, Broken> {
     let now = engine.now();
@@ -42,11 +44,13 @@ pub async fn redeem(
         client: client.id.clone(),
         redirect_uri: redirect_uri.map(str::to_owned),
         verifier: verifier.map(str::to_owned),
+        key: proof.map(|proof| proof.key),
     };
     let judge = {
         let (engine, client) = (Arc::clone(engine), Arc::clone(client));
+        let holding = dpop::holding(&client, proof);
         Box::new(move |loaded: Option<&LoadedCode>| match (code::decide(loaded, &shown, now), loaded) {
-            (Decision::Good, Some(loaded)) => good(&engine, &client, loaded, &context, now),
+            (Decision::Good, Some(loaded)) => good(&engine, &client, loaded, holding, &context, now),
             (Decision::Reused(grant), Some(loaded)) => reused(&engine, grant, loaded, &context, now),
             _ => Redemption::Refused,
         })
@@ -55,7 +59,17 @@ pub async fn redeem(
         Redemption::Granted { loaded, authentication, nonce, .. } => (loaded, authentication, nonce),
         Redemption::Refused | Redemption::Reused { .. } => return Ok(None),
     };
-    let terms = Terms { authentication: Some(authentication), ..Terms::of(client) };
+    // RFC 9449 §11.1: after the code, which is good once by itself, so that nobody without one writes rows. A proof that comes
+    // a second time has spent the code: nobody has what came of it, and nobody will.
+    if let Some(proof) = proof
+        && !dpop::first_use(engine, proof).await?
+    {
+        let grant = loaded.state.grant.id;
+        engine.store.refresh(grant, Wanted::Roles, ending(engine, Reason::SignedOut, now)).await?;
+        return Ok(None);
+    }
+    let proof = proof.map(|proof| proof.key);
+    let terms = Terms { authentication: Some(authentication), proof, ..Terms::of(client) };
     let renews = client.may(GrantType::RefreshToken);
     let tokens = Box::new(Tokens::fresh(engine, &loaded, &terms, engine.now(), renews)?);
     let id_token = match scope::has(&tokens.scope, scope::OPENID) {
@@ -66,11 +80,18 @@ pub async fn redeem(
 }
 
 /// The grant that a good code becomes.
-fn good(engine: &Engine, client: &Client, loaded: &LoadedCode, context: &Context, now: Time) -> Redemption {
+fn good(
+    engine: &Engine,
+    client: &Client,
+    loaded: &LoadedCode,
+    holding: Holding,
+    context: &Context,
+    now: Time,
+) -> Redemption {
     let (Some(session), code) = (&loaded.session, &loaded.code) else {
         return Redemption::Refused;
     };
-    let grant = grant_of(engine, client, code, session, context, now);
+    let grant = Grant { holding, ..grant_of(engine, client, code, session, context, now) };
     let event = Event::new(EventKind::GrantIssued, now, Actor::User, &*engine.random)
         .of(&grant)
         // An offline grant belongs to no session, but it came from one.
@@ -126,8 +147,7 @@ fn grant_of(
         user: code.user,
         session: of_session,
         epoch: code.epoch,
-        // RFC 6749 §6: whoever can authenticate does so at each use.
-        holding: if client.authenticates() { Holding::ClientBound } else { Holding::Bearer },
+        holding: dpop::holding(client, None),
         kind,
         generation: Generation::FIRST,
         fence: None,

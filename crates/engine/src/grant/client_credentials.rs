@@ -4,7 +4,8 @@
 use crate::{
     Engine,
     client::Client,
-    mint::{ADMIN_SCOPE, AccessToken},
+    dpop::{self, Proof},
+    mint::{ADMIN_SCOPE, AccessToken, Wish},
     ports::Broken,
     scope,
     time::Seconds,
@@ -26,13 +27,21 @@ pub enum Issued {
     Scope,
     /// It may not ask for this audience.
     Audience,
+    /// The proof was used before.
+    Proof,
 }
 
 /// Gives a client a token of its own.
 ///
 /// # Errors
 /// [`Broken`] if the machine is.
-pub fn issue(engine: &Engine, client: &Client, asked: Option<&str>, resource: Option<&str>) -> Result<Issued, Broken> {
+pub async fn issue(
+    engine: &Engine,
+    client: &Client,
+    asked: Option<&str>,
+    resource: Option<&str>,
+    proof: Option<&Proof>,
+) -> Result<Issued, Broken> {
     let Some(audience) = engine.settings.audience_for(resource) else {
         return Ok(Issued::Audience);
     };
@@ -45,9 +54,15 @@ pub fn issue(engine: &Engine, client: &Client, asked: Option<&str>, resource: Op
         Some(asked) if asked.split(' ').all(|part| registered.contains(&part)) => scope::each_once(asked),
         Some(_) => return Ok(Issued::Scope),
     };
+    if let Some(proof) = proof
+        && !dpop::first_use(engine, proof).await?
+    {
+        return Ok(Issued::Proof);
+    }
     let expires_in = client.metadata.access_token_lifetime.unwrap_or(engine.settings.access_token);
     let now = engine.now();
-    let made = engine.mint.service_token(&client.id, &audience, &granted, expires_in, now, &*engine.random);
+    let wish = Wish { scope: &granted, lifetime: expires_in, key: proof.map(|proof| proof.key) };
+    let made = engine.mint.service_token(&client.id, &audience, wish, now, &*engine.random);
     let access_token =
         made.ok_or_else(|| Broken::Store("the cryptographic library could not make a token".to_owned()))?;
     Ok(Issued::Token { access_token, expires_in, scope: granted })

@@ -7,9 +7,10 @@ use crate::{
     Engine,
     client::Client,
     context::Context,
+    dpop::{self, Proof},
     id_token,
     ports::Broken,
-    refresh::{Intent, Refreshed, Use, refresh},
+    refresh::{Intent, Refreshed, Refusal, Use, refresh},
     scope,
     token::Presented,
 };
@@ -32,11 +33,19 @@ pub async fn renew(
     client: &Arc<Client>,
     presented: Presented,
     asked: Option<&str>,
+    proof: Option<&Proof>,
     context: Context,
 ) -> Result<Renewed, Broken> {
+    // RFC 9449 §11.1: else whoever saw one request could renew on and on with its proof, until its holder is too far behind.
+    if let Some(proof) = proof
+        && !dpop::first_use(engine, proof).await?
+    {
+        return Ok(Renewed::Not(Refreshed::Refused(Refusal::Proof)));
+    }
     let authentication = engine.store.authentication(presented.grant).await?;
     let mut used = Use::of_client(presented, client, context, Intent::Rotate);
     (used.terms.scope, used.terms.authentication) = (asked.map(scope::each_once), authentication);
+    used.terms.proof = proof.map(|proof| proof.key);
     match refresh(engine, used).await? {
         Refreshed::Tokens(tokens) => {
             // OpenID Connect Core §12.2: without a nonce, with the first authentication's time.

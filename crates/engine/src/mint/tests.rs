@@ -98,7 +98,7 @@ fn token(mint: &Mint, grant: &Grant) -> String {
 
 fn made(mint: &Mint, grant: &Grant, facts: &Facts, byte: u8) -> AccessToken {
     let scope = scope_now(&grant.scope, &facts.roles);
-    mint.access_token(grant, facts, &scope, LIFETIME, NOW, &Always(byte)).unwrap()
+    mint.access_token(grant, facts, Wish { scope: &scope, lifetime: LIFETIME, key: None }, NOW, &Always(byte)).unwrap()
 }
 
 fn part(token: &str, index: usize) -> Value {
@@ -157,6 +157,21 @@ fn mapped_claims_stand_behind_our_own_and_the_token_is_still_ours() {
     assert_eq!(claims["sub"], USER.to_string());
     assert!(mint.check(&token, NOW).is_some());
     assert_eq!(mint.session_named_by(&token), Some(SESSION));
+}
+
+/// RFC 9449 §6.1, §7.2.
+#[test]
+fn a_bound_token_says_its_key_and_is_no_bearer_token() {
+    let (mint, key) = (mint(), KeyThumbprint([9; 32]));
+    let wish = Wish { scope: "openid", lifetime: LIFETIME, key: Some(key) };
+    let user = mint.access_token(&grant(), &facts(&[]), wish, NOW, &Always(7)).unwrap().0;
+    let service = mint.service_token(&ClientId::from("job"), ISSUER, wish, NOW, &Always(7)).unwrap().0;
+    for token in [&user, &service] {
+        assert_eq!(part(token, 1)["cnf"], json!({"jkt": URL_SAFE_NO_PAD.encode([9; 32])}));
+        assert_eq!(mint.check_own(token, NOW).unwrap().key, Some(key));
+        assert!(mint.check(token, NOW).is_none());
+    }
+    assert_eq!(mint.check_own(&token(&mint, &grant()), NOW).unwrap().key, None);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What the rotation decides on and what it says: a grant with its surroundings, one use of its token, the operator's policy,
 //! the decisions. No rules: they are in `refresh.rs`.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
     context::{Context, Networks},
@@ -116,6 +118,21 @@ pub enum Holding {
 /// A SHA-256 JWK thumbprint (RFC 7638), the `jkt` of RFC 9449 §6.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct KeyThumbprint(pub [u8; 32]);
+
+impl KeyThumbprint {
+    /// From base64url, as `jkt` and `dpop_jkt` have it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        bytes.try_into().ok().map(Self)
+    }
+}
+
+impl fmt::Display for KeyThumbprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
 
 named! {
     /// What lifetimes a grant has, and how its token travels.

@@ -323,7 +323,7 @@ pub(super) struct ClientAddArgs {
     /// Whether a request without PKCE is refused; always required of public clients
     #[arg(long, value_parser = PossibleValuesParser::new(Requirement::NAMES))]
     pub(super) pkce: Option<String>,
-    /// Whether its tokens are bound to a key (required is not built yet)
+    /// Whether its tokens are bound to a key: a request without a DPoP proof is refused
     #[arg(long, value_parser = PossibleValuesParser::new(Requirement::NAMES))]
     pub(super) dpop: Option<String>,
     /// It belongs to whoever runs this server: nobody is asked for consent

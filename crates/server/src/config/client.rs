@@ -45,10 +45,14 @@ section! {
         auth_method: Option<AuthMethod> = None => "by its type: `none`, else `client_secret_basic`";
         /// A file with its public keys, a JWK set, for `private_key_jwt`.
         jwks_file: Option<PathBuf> = None => "none";
+        /// Where its public keys are, instead: a public `https://` address. Asked for when it is needed, at most every five minutes.
+        jwks_uri: Option<String> = None => "none";
         /// Where its secrets are: `"env:NAME"` or `"file:PATH"`, at most two, the newest first; each 32 bytes or more.
         secrets: Vec<String> = Vec::new();
         /// Whether a request without PKCE is refused. Always required of public clients.
         pkce: Requirement = Requirement::Required;
+        /// Whether its tokens are bound to a key (DPoP): a request without a proof of it is refused.
+        dpop: Requirement = Requirement::Optional;
         /// It belongs to whoever runs this server: nobody is asked for consent.
         first_party: bool = false;
         /// Its logo, for the pages.
@@ -101,7 +105,9 @@ impl ClientTable {
             grants: self.grants.clone(),
             scopes: self.scopes.clone(),
             auth_method: self.auth_method,
+            jwks_uri: self.jwks_uri.clone(),
             pkce: Some(self.pkce),
+            dpop: Some(self.dpop),
             first_party: self.first_party,
             logo_uri: self.logo_uri.clone(),
             policy_uri: self.policy_uri.clone(),

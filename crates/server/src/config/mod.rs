@@ -317,6 +317,7 @@ impl Config {
             },
             // `check` has refused what cannot be.
             claims: ClaimMapping::new(&self.tokens.claims).unwrap_or_default(),
+            dpop_nonce: self.tokens.dpop_nonce,
             keys: self.key_policy(),
             replay: self.session.replay,
             sessions_per_user: self.session.per_user,

@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use regrant_engine::{
-    factor::password::Cost, keyring::lifecycle::KeyPolicy, refresh::ReplayPolicy, session::Lifetimes,
-    settings::SignInLimits, time::Seconds,
+    client::Requirement, factor::password::Cost, keyring::lifecycle::KeyPolicy, refresh::ReplayPolicy,
+    session::Lifetimes, settings::SignInLimits, time::Seconds,
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,8 @@ sections! {
         audience: Option<String> = None => "the issuer";
         /// The audiences that a sign-in may ask for, besides the default.
         audiences: Option<Vec<String>> = None => "any";
+        /// Whether DPoP proofs must hold a nonce of this server (RFC 9449 §8). `optional`: one that does must hold a good one.
+        dpop_nonce: Requirement = Requirement::Optional;
         /// What access tokens tell of users; see below.
         claims: BTreeMap<String, String> = BTreeMap::new();
     }

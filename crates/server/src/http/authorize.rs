@@ -123,6 +123,7 @@ pub(super) async fn asked_for(
         hinted_user: hint.as_ref().and_then(Option::as_ref).map(|hint| hint.user),
         hint_is_foreign: matches!(hint, Some(None)),
         resource: asked.get("resource"),
+        dpop_jkt: asked.get("dpop_jkt"),
         request: asked.get("request").is_some(),
         request_uri: asked.get("request_uri").is_some(),
         registration: asked.get("registration").is_some(),

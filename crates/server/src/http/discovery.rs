@@ -5,7 +5,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use regrant_engine::scope;
+use regrant_engine::{dpop, scope};
 use regrant_jose::Algorithm;
 use serde_json::{Value, json};
 
@@ -28,7 +28,10 @@ fn document(issuer: &str) -> Value {
     let at = |path: &str| format!("{issuer}{path}");
     let confidential = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
     let everybody = ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"];
-    let algorithms: Vec<&str> = Algorithm::ALL.iter().map(|algorithm| algorithm.as_str()).collect();
+    // A client's registered keys are public ones.
+    let asymmetric = Algorithm::ALL.iter().filter(|algorithm| !algorithm.is_symmetric());
+    let algorithms: Vec<&str> = asymmetric.map(|algorithm| algorithm.as_str()).collect();
+    let proofs: Vec<&str> = dpop::ALGORITHMS.iter().map(|algorithm| algorithm.as_str()).collect();
     json!({
         "issuer": issuer,
         "authorization_endpoint": at("/oauth2/authorize"),
@@ -53,6 +56,7 @@ fn document(issuer: &str) -> Value {
         "introspection_endpoint_auth_methods_supported": confidential,
         "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         "code_challenge_methods_supported": ["S256"],
+        "dpop_signing_alg_values_supported": proofs,
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "claims_supported": [
             "sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "amr", "azp", "at_hash", "sid", "name", "family_name",

@@ -12,6 +12,7 @@ mod contexts;
 mod cookie;
 mod cors;
 mod discovery;
+mod dpop;
 mod forwarded;
 mod health;
 mod introspect;
@@ -158,8 +159,8 @@ fn provider() -> Router<Shared> {
         .route("/.well-known/openid-configuration", discovery.clone())
         .route("/.well-known/oauth-authorization-server", discovery)
         .route("/oauth2/authorize", get(authorize::show).post(authorize::post))
-        .route("/oauth2/token", post(token::token))
-        .route("/oauth2/userinfo", get(userinfo::show).post(userinfo::show))
+        .route(token::PATH, post(token::token))
+        .route(userinfo::PATH, get(userinfo::show).post(userinfo::show))
         .route("/oauth2/introspect", post(introspect::show))
         .route("/oauth2/revoke", post(revoke::end))
         .route("/oauth2/logout", get(logout::begin).post(logout::post))

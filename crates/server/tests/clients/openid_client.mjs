@@ -47,7 +47,7 @@ class Browser {
   }
 }
 
-async function signIn(config, browser, more = {}) {
+async function signIn(config, browser, more = {}, options = undefined) {
   const verifier = oidc.randomPKCECodeVerifier();
   const state = oidc.randomState();
   const nonce = oidc.randomNonce();
@@ -62,7 +62,7 @@ async function signIn(config, browser, more = {}) {
   });
   const landed = await browser.go(url);
   const checks = { pkceCodeVerifier: verifier, expectedState: state, expectedNonce: nonce, idTokenExpected: true };
-  return oidc.authorizationCodeGrant(config, landed, checks);
+  return oidc.authorizationCodeGrant(config, landed, checks, undefined, options);
 }
 
 const done = [];
@@ -122,6 +122,45 @@ await flow("code, public", async () => {
   const renewed = await oidc.refreshTokenGrant(config, tokens.refresh_token);
   await oidc.refreshTokenGrant(config, renewed.refresh_token);
   await assert.rejects(oidc.refreshTokenGrant(config, tokens.refresh_token), { error: "invalid_grant" });
+});
+
+// The server wants nonces: the library gets them by being refused once, and tries again by itself.
+await flow("code, public, DPoP", async () => {
+  const config = await oidc.discovery(new URL(ISSUER), "spa", undefined, oidc.None(), insecure);
+  oidc.enableNonRepudiationChecks(config);
+  const DPoP = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair());
+  const more = { scope: "openid email", dpop_jkt: await DPoP.calculateThumbprint() };
+  const tokens = await signIn(config, new Browser(), more, { DPoP });
+  assert.equal(tokens.token_type, "dpop");
+  const sub = tokens.claims().sub;
+  for (let times = 0; times < 2; times += 1) {
+    const user = await oidc.fetchUserInfo(config, tokens.access_token, sub, { DPoP });
+    assert.equal(user.email, EMAIL);
+  }
+  const renewed = await oidc.refreshTokenGrant(config, tokens.refresh_token, undefined, { DPoP });
+  assert.notEqual(renewed.refresh_token, tokens.refresh_token);
+  // A lost reply, and a thief: without the key, or with another one.
+  const again = await oidc.refreshTokenGrant(config, tokens.refresh_token, undefined, { DPoP });
+  assert.equal(again.refresh_token, renewed.refresh_token);
+  const theirs = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair("Ed25519"));
+  for (const options of [undefined, { DPoP: theirs }]) {
+    const stolen = oidc.refreshTokenGrant(config, renewed.refresh_token, undefined, options);
+    await assert.rejects(stolen, { error: "invalid_dpop_proof" });
+    await assert.rejects(oidc.fetchUserInfo(config, renewed.access_token, sub, options));
+  }
+  const third = await oidc.refreshTokenGrant(config, renewed.refresh_token, undefined, { DPoP });
+  await oidc.tokenRevocation(config, third.refresh_token);
+  const over = oidc.refreshTokenGrant(config, third.refresh_token, undefined, { DPoP });
+  await assert.rejects(over, { error: "invalid_grant" });
+});
+
+await flow("client credentials, DPoP by each algorithm", async () => {
+  const config = await oidc.discovery(new URL(ISSUER), "job", undefined, oidc.ClientSecretBasic(JOB_SECRET), insecure);
+  for (const algorithm of ["ES256", "ES384", "PS256", "RS256", "Ed25519"]) {
+    const DPoP = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair(algorithm));
+    const tokens = await oidc.clientCredentialsGrant(config, { scope: "stock:read" }, { DPoP });
+    assert.equal(tokens.token_type, "dpop", algorithm);
+  }
 });
 
 await flow("client credentials", async () => {

@@ -13,6 +13,8 @@ mod authorize;
 mod backchannel;
 mod browser;
 mod discovery;
+mod dpop;
+mod jwks_uri;
 mod lifetimes;
 mod logout;
 mod pages;

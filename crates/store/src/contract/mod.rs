@@ -14,6 +14,7 @@
 )]
 
 mod client;
+mod dpop;
 mod key;
 mod logout;
 pub(crate) mod password;
@@ -147,6 +148,13 @@ macro_rules! contract {
                 the_end_of_everybodys_sessions_ends_what_outlives_them,
                 a_consent_grows_and_its_end_ends_what_it_allowed,
                 what_may_be_used_once_is_used_by_one,
+            }
+            each! { dpop, $place;
+                a_bound_grant_renews_itself_for_its_key_alone,
+                holder_and_thief_at_once_make_one_successor_for_the_holder,
+                a_proof_renews_once,
+                a_code_keeps_the_key_that_it_names,
+                what_was_used_once_is_forgotten_however_much_it_is,
             }
             each! { logout, $place;
                 each_end_of_a_session_is_told_to_each_client_of_it_once,

@@ -4,7 +4,7 @@ use regrant_engine::{
     code::{Code, LoadedCode},
     id::{ClientId, Epoch, GrantRef, SessionId, UserId},
     ports::{CodeJudge, Facts, Loaded, Random, Redemption, Retention, Wanted},
-    refresh::Authentication,
+    refresh::{Authentication, KeyThumbprint},
     time::{Seconds, Time},
     token::GrantId,
 };
@@ -21,11 +21,13 @@ use super::{
 
 /// How long a code is remembered after its end: a second redemption is recognised for so long.
 const REMEMBERED: Seconds = Seconds::DAY;
+/// How long what was used once is remembered when it is good no more.
+const AFTERWARDS: Seconds = Seconds::HOUR;
 
 pub(super) fn add(db: &Connection, code: &Code) -> Result<(), Fault> {
     db.prepare_cached(
         "INSERT INTO codes (hash, client_id, user_id, session_id, epoch, redirect_uri, scope, audience, nonce, challenge, \
-         auth_time, amr, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         auth_time, amr, created_at, expires_at, bound_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         code.hash,
@@ -42,6 +44,7 @@ pub(super) fn add(db: &Connection, code: &Code) -> Result<(), Fault> {
         code.authentication.amr.join(" "),
         code.created_at.millis(),
         code.expires_at.millis(),
+        code.key.map(|key| key.0),
     ])?;
     Ok(())
 }
@@ -70,7 +73,7 @@ pub(super) fn redeem(db: &Desk, random: &dyn Random, hash: &[u8; 32], judge: &Co
 fn load(db: &Desk, hash: &[u8; 32]) -> Result<Option<LoadedCode>, Fault> {
     let mut statement = db.prepare_cached(
         "SELECT client_id, user_id, session_id, epoch, redirect_uri, scope, audience, nonce, challenge, auth_time, amr, \
-         created_at, expires_at, grant_id FROM codes WHERE hash = ?",
+         created_at, expires_at, bound_key, grant_id FROM codes WHERE hash = ?",
     )?;
     let mut rows = statement.query(params![hash])?;
     let Some(row) = rows.next()? else { return Ok(None) };
@@ -89,6 +92,7 @@ fn load(db: &Desk, hash: &[u8; 32]) -> Result<Option<LoadedCode>, Fault> {
         authentication: Authentication { auth_time: columns.time()?, amr: words(columns.take()?) },
         created_at: columns.time()?,
         expires_at: columns.time()?,
+        key: columns.take::<Option<[u8; 32]>>()?.map(KeyThumbprint),
     };
     let redeemed = columns.take::<Option<[u8; 16]>>()?.map(GrantId);
     Ok(Some(LoadedCode {
@@ -143,16 +147,20 @@ pub(super) fn use_once(db: &Connection, hash: &[u8; 32], until: Time) -> Result<
     Ok(noted == 1)
 }
 
-/// Forgets codes, and what was used once, that nobody can mean any more.
-pub(super) fn sweep(db: &Connection, now: Time, keep: Retention) -> Result<(), Fault> {
-    db.prepare_cached(
+/// Forgets codes, and what was used once, that nobody can mean any more. Whether a batch was full: there may be more.
+pub(super) fn sweep(db: &Connection, now: Time, keep: Retention) -> Result<bool, Fault> {
+    let codes = db
+        .prepare_cached(
         "DELETE FROM codes WHERE hash IN (SELECT hash FROM codes WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
     )?
     .execute(params![now.minus(REMEMBERED).millis(), keep.batch])?;
-    // A while longer than it is good: a clock that is put right must not make it good again.
-    db.prepare_cached(
-        "DELETE FROM used_once WHERE hash IN (SELECT hash FROM used_once WHERE until < ?1 ORDER BY until LIMIT ?2)",
-    )?
-    .execute(params![now.minus(REMEMBERED).millis(), keep.batch])?;
-    Ok(())
+    // A while longer than it is good: a clock that is put right must not make it good again. No longer than that: each proof of
+    // possession is a row.
+    let used = db
+        .prepare_cached(
+            "DELETE FROM used_once WHERE hash IN (SELECT hash FROM used_once WHERE until < ?1 ORDER BY until LIMIT ?2)",
+        )?
+        .execute(params![now.minus(AFTERWARDS).millis(), keep.batch])?;
+    let is_full = |removed: usize| u32::try_from(removed).is_ok_and(|removed| removed >= keep.batch);
+    Ok(is_full(codes) || is_full(used))
 }

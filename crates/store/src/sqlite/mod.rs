@@ -484,9 +484,10 @@ impl Store for SqliteStore {
 
     fn sweep(&self, now: Time, retention: Retention) -> Answer<'_, Swept> {
         self.write_with(move |db, random| {
-            code::sweep(db, now, retention)?;
+            let more = code::sweep(db, now, retention)?;
             backchannel_logout::sweep(db, now, retention)?;
-            sweep::sweep(db, random, now, retention)
+            let swept = sweep::sweep(db, random, now, retention)?;
+            Ok(Swept { more: swept.more || more, ..swept })
         })
     }
 

@@ -8,6 +8,7 @@ use axum::{
 };
 use regrant_engine::{
     authorize::Refused,
+    dpop,
     ports::Broken,
     reason::WireReason,
     refresh::{Refreshed, Refusal},
@@ -16,7 +17,13 @@ use regrant_engine::{
 use serde::Serialize;
 
 use super::ApiError;
-use crate::http::parameters::Unreadable;
+use crate::http::{dpop::NONCE, parameters::Unreadable};
+
+/// What is told where a grant's own key was not proven (row 4 of the table).
+const UNPROVEN: &str =
+    "The token is bound to a key, and its DPoP proof is missing, of another key, or was used before.";
+/// What is told of a proof that is right and comes again.
+pub(in crate::http) const USED: &str = "The DPoP proof was used before: make one for each request.";
 
 /// Everything that a client can be told went wrong.
 #[derive(Debug)]
@@ -35,8 +42,12 @@ pub(in crate::http) enum OAuthError {
     InvalidScope,
     /// The resource may not be asked for.
     InvalidTarget,
-    /// The proof of the token's key is missing or wrong.
-    InvalidProof,
+    /// The proof of the token's key is missing or wrong; the sentence says what.
+    InvalidProof(&'static str),
+    /// The proof must hold a nonce: this one.
+    UseNonce(String),
+    /// What went wrong with a token that is bound to a key, or with its proof, at a resource.
+    AtResource(Box<OAuthError>),
     /// A factor is needed; nothing ended.
     InteractionRequired,
     /// No access token came.
@@ -91,7 +102,7 @@ impl From<Refreshed> for OAuthError {
             Refreshed::Refused(Refusal::Superseded | Refusal::Stale) => {
                 Self::InvalidGrant(Some(WireReason::Superseded))
             }
-            Refreshed::Refused(Refusal::Proof) => Self::InvalidProof,
+            Refreshed::Refused(Refusal::Proof) => Self::InvalidProof(UNPROVEN),
             Refreshed::Refused(Refusal::Scope) => Self::InvalidScope,
             Refreshed::Refused(Refusal::StepUp) => Self::InteractionRequired,
             Refreshed::Limited(retry_after) => Self::Limited(retry_after),
@@ -128,7 +139,16 @@ impl OAuthError {
             ),
             Self::InvalidScope => told(bad, "invalid_scope", "This scope is wider than can be had here."),
             Self::InvalidTarget => told(bad, "invalid_target", "Tokens for this resource cannot be asked for."),
-            Self::InvalidProof => told(bad, "invalid_dpop_proof", "The proof of the token's key is missing or wrong."),
+            Self::InvalidProof(sentence) => told(bad, "invalid_dpop_proof", sentence),
+            Self::UseNonce(_) => {
+                told(bad, "use_dpop_nonce", "The DPoP proof must hold the nonce that comes with this answer.")
+            }
+            // RFC 9449 §7.1.
+            Self::AtResource(error) => {
+                let (status, code, sentence, reason, retry_after) = error.told();
+                let status = if status == bad { StatusCode::UNAUTHORIZED } else { status };
+                (status, code, sentence, reason, retry_after)
+            }
             Self::InteractionRequired => (
                 bad,
                 "interaction_required",
@@ -165,6 +185,11 @@ impl OAuthError {
     }
 }
 
+/// RFC 9449 §7.1, `algs`.
+fn algorithms() -> String {
+    dpop::ALGORITHMS.iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>().join(" ")
+}
+
 impl IntoResponse for OAuthError {
     fn into_response(self) -> Response {
         if let Self::Broken(broken) = &self {
@@ -172,18 +197,30 @@ impl IntoResponse for OAuthError {
         }
         let (status, error, error_description, reason, retry_after) = self.told();
         let mut response = (status, Json(Body { error, error_description, reason })).into_response();
-        let challenge = match self {
+        let challenges = match &self {
             // RFC 6749 §5.2: by the scheme that clients authenticate with.
-            Self::InvalidClient => Some("Basic realm=\"regrant\""),
-            // RFC 6750 §3.1: without a token nothing is said of one.
-            Self::NoToken => Some("Bearer"),
-            Self::InvalidToken => Some("Bearer error=\"invalid_token\""),
-            Self::InsufficientScope => Some("Bearer error=\"insufficient_scope\", scope=\"openid\""),
+            Self::InvalidClient => vec!["Basic realm=\"regrant\"".to_owned()],
+            // RFC 6750 §3.1: without a token nothing is said of one. RFC 9449 §7.2: of both kinds.
+            Self::NoToken => vec!["Bearer".to_owned(), format!("DPoP algs=\"{}\"", algorithms())],
+            Self::InvalidToken => vec!["Bearer error=\"invalid_token\"".to_owned()],
+            Self::InsufficientScope => vec!["Bearer error=\"insufficient_scope\", scope=\"openid\"".to_owned()],
+            Self::AtResource(_) => vec![format!("DPoP error=\"{error}\", algs=\"{}\"", algorithms())],
+            _ => vec![],
+        };
+        let nonce = match &self {
+            Self::UseNonce(nonce) => Some(nonce),
+            Self::AtResource(error) => match &**error {
+                Self::UseNonce(nonce) => Some(nonce),
+                _ => None,
+            },
             _ => None,
         };
         let headers = response.headers_mut();
-        if let Some(challenge) = challenge {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        for challenge in challenges.iter().filter_map(|challenge| HeaderValue::from_str(challenge).ok()) {
+            headers.append(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(nonce) = nonce.and_then(|nonce| HeaderValue::from_str(nonce).ok()) {
+            headers.insert(NONCE, nonce);
         }
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
