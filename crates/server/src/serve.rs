@@ -18,6 +18,7 @@ use crate::{
     jobs,
     keeper::Keeper,
     outbound::Outbound,
+    pages::Brand,
     telemetry::{Watch, Watching},
 };
 
@@ -99,7 +100,7 @@ impl Running {
         more: impl FnOnce(&Arc<Engine>, SocketAddr) -> Router,
     ) -> Result<Self, StartError> {
         let Start { config, directory, key_file, change_issuer } = start;
-        let Checked { issuer: asked, tls, outbound } = preflight(&config)?;
+        let Checked { issuer: asked, tls, outbound, brand } = preflight(&config)?;
         warn_of_development(&config);
         let scheme = if tls.is_some() { "https" } else { "http" };
         raise_descriptors(config.limits.connections);
@@ -143,7 +144,7 @@ impl Running {
         let control = ControlSocket::listen(&directory).map_err(|error| {
             StartError::Home(HomeError::File(format!("cannot listen on {}/control.sock: {error}", directory.display())))
         })?;
-        let app = App::new(Arc::clone(&engine), &config);
+        let app = App::new(Arc::clone(&engine), &config, brand);
         let (stop, stopped) = oneshot::channel();
         let limits = http::Limits { connections: config.limits.connections };
         let (acceptor, watch) = tls.unzip();
@@ -261,6 +262,7 @@ pub(crate) struct Checked {
     issuer: Option<String>,
     tls: Option<(TlsAcceptor, tls::Watch)>,
     outbound: Outbound,
+    brand: Brand,
 }
 
 /// Looks at what a start would refuse; `regrant config check` does no more.
@@ -283,7 +285,8 @@ pub(crate) fn preflight(config: &Config) -> Result<Checked, StartError> {
     // What is there is read again when it is needed: the time of this reading goes nowhere.
     config.clients(Time::default()).map_err(|error| StartError::Config(error.to_string()))?;
     let outbound = Outbound::of(config).map_err(StartError::Config)?;
-    Ok(Checked { issuer, tls, outbound })
+    let brand = Brand::of(config).map_err(StartError::Config)?;
+    Ok(Checked { issuer, tls, outbound, brand })
 }
 
 /// https, or http on a loopback host (RFC 8414 §2; OAuth 2.1 for the exception); nothing behind the host.
