@@ -389,6 +389,15 @@ pub enum Redemption {
     },
 }
 
+/// What applications may do for a user.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Access {
+    /// What the user allowed, by the clients' ids.
+    pub consents: Vec<Consent>,
+    /// The applications' grants that nobody has ended, newest first; a deadline may have passed.
+    pub grants: Vec<Loaded>,
+}
+
 /// What became of a client to be added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ClientAdded {
@@ -564,6 +573,8 @@ pub trait Store: Send + Sync {
     fn give_consent(&self, consent: Consent, event: Event) -> Answer<'_, ()>;
     /// Forgets it, and ends every grant of the application for this user; whether there was anything.
     fn withdraw_consent(&self, user: UserId, client: ClientId, end: End, event: Event) -> Answer<'_, bool>;
+    /// What applications may do for a user, with `limit` of the grants at most, the newest.
+    fn access(&self, user: UserId, limit: u32) -> Answer<'_, Access>;
 
     /// Claims what applications are to be told of ends of sessions, each for one attempt.
     fn claim_logouts(&self, claim: LogoutClaim) -> Answer<'_, Vec<Notice>>;

@@ -24,6 +24,7 @@ use crate::{
     jobs,
     keeper::Keeper,
     outbound::Outbound,
+    pages::Brand,
     telemetry::{Watch, Watching},
 };
 
@@ -105,7 +106,7 @@ impl Running {
         more: impl FnOnce(&Arc<Engine>, SocketAddr) -> Router,
     ) -> Result<Self, StartError> {
         let Start { config, directory, key_file, change_issuer } = start;
-        let Checked { issuer: asked, tls, outbound } = preflight(&config)?;
+        let Checked { issuer: asked, tls, outbound, brand } = preflight(&config)?;
         warn_of_development(&config);
         let scheme = if tls.is_some() { "https" } else { "http" };
         raise_descriptors(config.limits.connections);
@@ -151,7 +152,7 @@ impl Running {
         })?;
         let outbound = Arc::new(outbound);
         engine.clients.keys.fetch_by(Arc::clone(&outbound) as Arc<dyn KeySource>);
-        let app = App::new(Arc::clone(&engine), &config);
+        let app = App::new(Arc::clone(&engine), &config, brand);
         let (stop, stopped) = oneshot::channel();
         let limits = http::Limits { connections: config.limits.connections };
         let (acceptor, watch) = tls.unzip();
@@ -269,6 +270,7 @@ pub(crate) struct Checked {
     issuer: Option<String>,
     tls: Option<(TlsAcceptor, tls::Watch)>,
     outbound: Outbound,
+    brand: Brand,
 }
 
 /// Looks at what a start would refuse; `regrant config check` does no more.
@@ -291,7 +293,8 @@ pub(crate) fn preflight(config: &Config) -> Result<Checked, StartError> {
     // What is there is read again when it is needed: the time of this reading goes nowhere.
     config.clients(Time::default()).map_err(|error| StartError::Config(error.to_string()))?;
     let outbound = Outbound::of(config).map_err(StartError::Config)?;
-    Ok(Checked { issuer, tls, outbound })
+    let brand = Brand::of(config).map_err(StartError::Config)?;
+    Ok(Checked { issuer, tls, outbound, brand })
 }
 
 /// https, or http on a loopback host (RFC 8414 §2; OAuth 2.1 for the exception); nothing behind the host.

@@ -27,6 +27,12 @@ sections! {
         tls_certificate: Option<PathBuf> = None => "plain HTTP";
         /// A PEM file with the certificate's private key.
         tls_key: Option<PathBuf> = None => "plain HTTP";
+        /// Whose pages these are, above each of them.
+        brand_name: Option<String> = None => "none";
+        /// A logo beside the name: an `https://` address, or a file (`.svg`, `.png`, `.jpg`, `.webp`; 256 KiB) that is read at the start.
+        brand_logo: Option<String> = None => "none";
+        /// The colour of links and of the first button, as `"#0b57a4"`. Where it could not be read, its nearest shade that can.
+        brand_accent: Option<String> = None => "ours";
     }
 
     /// Access tokens.

@@ -27,7 +27,7 @@ use super::{
     parameters::{Parameters, encoded},
     protocol_error::{oauth::refused, page::Told},
 };
-use crate::pages::{self, Application, ENGLISH, Page};
+use crate::pages::{self, Application, Look, Page};
 
 /// The longest query that is read, in bytes: it has to fit into an address once more, sealed.
 const LONGEST: usize = 6 * 1024;
@@ -53,6 +53,7 @@ pub(super) async fn show(
         let fresh = || Interaction::new(Kind::Authorize, asked.to_query(), app.engine.now());
         interaction.clone().unwrap_or_else(fresh).seal(&app.engine)
     };
+    let look = app.look(&headers, asked.get("ui_locales"));
     let signed_in = app.signed_in(&headers).await?;
     let authorization = match asked_for(&app, &asked).await? {
         Ok(authorization) => authorization,
@@ -60,7 +61,7 @@ pub(super) async fn show(
         Err(_) if signed_in.is_none() && asked.get("prompt") != Some("none") => {
             return Ok(see_other(&format!("/login?request={}", waiting())));
         }
-        Err((to, error)) => return Ok(refuse(&app, &to, error)),
+        Err((to, error)) => return Ok(refuse(&app, &to, error, look)),
     };
     let done = interaction.as_ref().map_or(Done::default(), Interaction::done);
     if let Some(signed_in) = &signed_in {
@@ -75,13 +76,13 @@ pub(super) async fn show(
     let step = authorize::step(&authorization, present.as_ref(), consent.as_ref(), done, app.engine.now());
     match (step, &signed_in) {
         (Step::Issue, Some(signed_in)) => match code::issue(&app.engine, &authorization, signed_in).await {
-            Ok(code) => Ok(answer(&app, &authorization.to, vec![("code", code.to_string())])),
+            Ok(code) => Ok(answer(&app, &authorization.to, vec![("code", code.to_string())], look)),
             Err(broken) => {
                 tracing::error!(%broken, "a code could not be made");
-                Ok(refuse(&app, &authorization.to, Refused::ServerError))
+                Ok(refuse(&app, &authorization.to, Refused::ServerError, look))
             }
         },
-        (Step::Refuse(error), _) => Ok(refuse(&app, &authorization.to, error)),
+        (Step::Refuse(error), _) => Ok(refuse(&app, &authorization.to, error, look)),
         (Step::Consent, Some(_)) => Ok(see_other(&format!("/consent?request={}", waiting()))),
         (Step::Login, _) | (Step::Issue | Step::Consent, None) => {
             Ok(see_other(&format!("/login?request={}", waiting())))
@@ -133,12 +134,12 @@ pub(super) async fn asked_for(
 }
 
 /// Tells the client why not.
-pub(super) fn refuse(app: &App, to: &Destination, error: Refused) -> Response {
+pub(super) fn refuse(app: &App, to: &Destination, error: Refused, look: Look<'_>) -> Response {
     let (code, sentence) = refused(error);
-    answer(app, to, vec![("error", code.to_owned()), ("error_description", sentence.to_owned())])
+    answer(app, to, vec![("error", code.to_owned()), ("error_description", sentence.to_owned())], look)
 }
 
-fn answer(app: &App, to: &Destination, mut fields: Vec<(&'static str, String)>) -> Response {
+fn answer(app: &App, to: &Destination, mut fields: Vec<(&'static str, String)>, look: Look<'_>) -> Response {
     fields.extend(to.state.iter().map(|state| ("state", state.clone())));
     // RFC 9207 §2: whose answer it is, errors too.
     fields.push(("iss", app.engine.settings.issuer.clone()));
@@ -147,7 +148,7 @@ fn answer(app: &App, to: &Destination, mut fields: Vec<(&'static str, String)>) 
         ResponseMode::FormPost => {
             let application = Application::of(&to.client);
             let page = Page::FormPost { action: &to.redirect_uri, application: &application, fields: &fields };
-            pages::respond(StatusCode::OK, &page, &ENGLISH, Some(&to.redirect_uri))
+            pages::respond(StatusCode::OK, &page, look, Some(&to.redirect_uri))
         }
     }
 }

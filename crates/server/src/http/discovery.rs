@@ -10,6 +10,7 @@ use regrant_jose::Algorithm;
 use serde_json::{Value, json};
 
 use super::Shared;
+use crate::pages::LANGUAGES;
 
 /// How long a reader may keep it, in seconds. It changes with the version only.
 const MAX_AGE: &str = "public, max-age=300";
@@ -65,7 +66,7 @@ fn document(issuer: &str) -> Value {
             "phone_number_verified",
         ],
         "claim_types_supported": ["normal"],
-        "ui_locales_supported": ["en"],
+        "ui_locales_supported": LANGUAGES.map(|words| words.language),
         "claims_parameter_supported": false,
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,

@@ -118,7 +118,7 @@ pub(super) fn decoded(text: &str) -> Option<String> {
 }
 
 /// For a query or a form.
-pub(super) fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

@@ -51,7 +51,12 @@ fn the_demo_pages_play_the_whole_story() {
 fn the_pages_lead_through_a_sign_in_and_keep_nobody_out() {
     let browser = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
     install(&browser);
-    let home = support::Home::with_user();
+    let mut home = support::Home::with_user();
+    // Each walk gives a wrong password or two.
+    home.set("REGRANT_LIMITS__PER_ACCOUNT_AND_ADDRESS", "100");
+    home.set("REGRANT_SERVER__BRAND_NAME", "Analytical Engines");
+    home.set("REGRANT_SERVER__BRAND_LOGO", browser.join("logo.svg").to_str().unwrap());
+    home.set("REGRANT_SERVER__BRAND_ACCENT", "#8a2be2");
     let callback = "http://127.0.0.1:9/cb";
     let scope = "openid profile email offline_access orders:read";
     let named = ["client", "add", "--id", "shop", "--type", "public", "--name", "The Shop", "--redirect-uri", callback];

@@ -9,6 +9,7 @@
     reason = "a test that cannot go on fails; clippy's own leave for tests does not reach helpers in tests/"
 )]
 
+mod account;
 mod authorize;
 mod backchannel;
 mod browser;

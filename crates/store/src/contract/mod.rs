@@ -71,6 +71,8 @@ macro_rules! contract {
                 of_two_changes_by_one_token_one_wins,
                 a_change_of_another_password_than_was_checked_is_a_conflict,
                 a_sign_in_that_is_overtaken_by_a_change_counts_for_nothing,
+                a_change_on_the_page_keeps_its_session_under_a_new_reference,
+                a_change_on_the_page_of_a_session_that_is_over_changes_nothing,
             }
             each! { session, $place;
                 never_more_sessions_than_the_limit_are_alive,
@@ -148,6 +150,7 @@ macro_rules! contract {
                 the_end_of_everybodys_sessions_ends_what_outlives_them,
                 a_consent_grows_and_its_end_ends_what_it_allowed,
                 what_may_be_used_once_is_used_by_one,
+                the_applications_with_access_are_those_that_were_allowed_or_hold_a_living_grant,
             }
             each! { dpop, $place;
                 a_bound_grant_renews_itself_for_its_key_alone,

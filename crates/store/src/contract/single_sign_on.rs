@@ -399,3 +399,41 @@ pub(crate) async fn every_request(world: &World) {
     client::rotate_secret(&world.engine(), &client.id, Seconds(1)).await.unwrap();
     client::remove(&world.engine(), &client.id).await.unwrap();
 }
+
+pub(super) async fn the_applications_with_access_are_those_that_were_allowed_or_hold_a_living_grant(world: World) {
+    let ada = world.user("ada").await;
+    let bob = world.user("bob").await;
+    let engine = world.engine();
+    let client = app(&world, "app").await;
+    let asked = app(&world, "asked").await;
+    let reference = sign_in(&world, "ada", None).await;
+    let (session, _) = session_of(seen(&world, &reference).await.as_ref());
+    assert_eq!(consent::applications(&engine, ada).await.unwrap(), vec![]);
+    consent::give(&engine, ada, session, &asked.id, "a b", &here(&world)).await.unwrap();
+    for scope in ["a", "a offline_access", "b"] {
+        let code = code(&world, &client, &reference, scope).await;
+        tokens(&world, &client, &code).await.expect("tokens");
+    }
+    let seen_of = async |user| {
+        let applications = consent::applications(&world.engine(), user).await.unwrap();
+        let told = applications.into_iter().map(|app| (app.client.id.0.to_string(), app.scope, app.online, app.offline));
+        told.collect::<Vec<_>>()
+    };
+    let mut found = seen_of(ada).await;
+    let mut scope: Vec<&str> = found[0].1.split(' ').collect();
+    scope.sort_unstable();
+    assert_eq!(scope, ["a", "b", "offline_access"]);
+    found[0].1 = String::new();
+    let only_asked = ("asked".to_owned(), "a b".to_owned(), false, false);
+    assert_eq!(found, [("app".to_owned(), String::new(), true, true), only_asked.clone()]);
+    assert_eq!(seen_of(bob).await, [], "nobody else's");
+    // What ends with the session is gone with it; what outlives it stays.
+    session::end(&engine, session, None, Reason::SignedOut, Actor::User).await.unwrap();
+    let found = seen_of(ada).await;
+    assert_eq!(found, [("app".to_owned(), "a offline_access".to_owned(), false, true), only_asked.clone()]);
+    // A deadline that has passed is an end, before anybody writes it.
+    world.pass(Seconds::days(91));
+    assert_eq!(seen_of(ada).await, [only_asked]);
+    assert!(consent::withdraw(&engine, ada, &asked.id, Actor::User).await.unwrap());
+    assert_eq!(seen_of(ada).await, []);
+}

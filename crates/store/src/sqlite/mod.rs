@@ -42,8 +42,8 @@ use regrant_engine::{
     keyring::SealedKey,
     login::{Account, FailureCount, FailureKey},
     ports::{
-        Answer, Broken, ClientAdded, ClientRemoved, ClientsKept, CodeJudge, End, Facts, GrantsEnded, Identity, Judge,
-        KeyMarked, Loaded, LogoutClaim, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, Random,
+        Access, Answer, Broken, ClientAdded, ClientRemoved, ClientsKept, CodeJudge, End, Facts, GrantsEnded, Identity,
+        Judge, KeyMarked, Loaded, LogoutClaim, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, Random,
         Redemption, Retention, RingSwapped, RoleChanged, SecretRotated, SessionFilter, SignInRecord, Store, Swept,
         TimelineOf, UserChanged, UserSelector, UsersAdded, Verdict, Wanted,
     },
@@ -380,6 +380,10 @@ impl Store for SqliteStore {
 
     fn withdraw_consent(&self, user: UserId, client: ClientId, end: End, event: Event) -> Answer<'_, bool> {
         self.write(move |db| consent::withdraw(db, user, &client, end, &event))
+    }
+
+    fn access(&self, user: UserId, limit: u32) -> Answer<'_, Access> {
+        self.look(move |db| consent::access(db, user, limit))
     }
 
     fn claim_logouts(&self, claim: LogoutClaim) -> Answer<'_, Vec<Notice>> {

@@ -17,8 +17,8 @@ use crate::{
     login::{Account, FailureCount, FailureKey},
     mint::Mint,
     ports::{
-        Answer, ClientAdded, ClientRemoved, ClientsKept, Clock, CodeJudge, End, GrantsEnded, Identity, KeyMarked,
-        LogoutClaim, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, Redemption, Retention,
+        Access, Answer, ClientAdded, ClientRemoved, ClientsKept, Clock, CodeJudge, End, GrantsEnded, Identity,
+        KeyMarked, LogoutClaim, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, Redemption, Retention,
         RingSwapped, RoleChanged, SecretRotated, SessionFilter, SignInRecord, Store, Swept, TimelineOf, Unobserved,
         UserChanged, UserSelector, UsersAdded,
     },
@@ -141,6 +141,7 @@ never_asked! {
     fn consent(UserId, ClientId) -> Option<Consent>;
     fn give_consent(Consent, Event) -> ();
     fn withdraw_consent(UserId, ClientId, End, Event) -> bool;
+    fn access(UserId, u32) -> Access;
     fn claim_logouts(LogoutClaim) -> Vec<Notice>;
     fn settle_logout(Notice, Outcome, Time, Option<Event>) -> bool;
     fn logouts(crate::id::SessionId) -> Vec<Logout>;
