@@ -23,7 +23,7 @@ pub enum Renewed {
     Not(Refreshed),
 }
 
-/// Renews a client's tokens; `asked` is a scope no wider than granted.
+/// Renews a client's tokens; `asked` is a scope no wider than granted, `resources` are some of those that were.
 ///
 /// # Errors
 /// [`Broken`] if the store is.
@@ -32,11 +32,15 @@ pub async fn renew(
     client: &Arc<Client>,
     presented: Presented,
     asked: Option<&str>,
+    resources: &[&str],
     context: Context,
 ) -> Result<Renewed, Broken> {
+    let registry = engine.registry().await?;
     let authentication = engine.store.authentication(presented.grant).await?;
     let mut used = Use::of_client(presented, client, context, Intent::Rotate);
     (used.terms.scope, used.terms.authentication) = (asked.map(scope::each_once), authentication);
+    used.terms.resources = resources.iter().map(|resource| (*resource).to_owned()).collect();
+    used.terms.registry = Some(registry);
     match refresh(engine, used).await? {
         Refreshed::Tokens(tokens) => {
             // OpenID Connect Core §12.2: without a nonce, with the first authentication's time.

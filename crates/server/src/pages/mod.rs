@@ -79,6 +79,8 @@ pub(crate) enum Page<'p> {
         user: &'p str,
         /// What for.
         scope: &'p str,
+        /// Those scopes that their resource has words for.
+        described: &'p [(String, String)],
         /// How long it lasts without use, if it outlives the session.
         offline: Option<Seconds>,
     },
@@ -188,9 +190,9 @@ impl Page<'_> {
                 let form = form("get", "/logout", "", &button("submit-button", "", words.sign_out));
                 (words.signed_in.to_owned(), None, format!("<p>{sentence}</p>\n{form}"))
             }
-            Self::Consent { application, request, user, scope, offline } => {
+            Self::Consent { application, request, user, scope, described, offline } => {
                 let title = put(words.consent, "{app}", &application.name);
-                (title, Some(application), consent(words, application, request, user, scope, *offline))
+                (title, Some(application), consent(words, application, request, user, (scope, described), *offline))
             }
             Self::Logout { user, request } => {
                 let sentence = put(words.sign_out_everywhere, "{user}", user);
@@ -260,13 +262,13 @@ fn consent(
     application: &Application,
     request: &str,
     user: &str,
-    granted: &str,
+    (granted, described): (&str, &[(String, String)]),
     offline: Option<Seconds>,
 ) -> String {
     let items: String = granted
         .split(' ')
         .filter(|part| !part.is_empty())
-        .map(|part| format!("<li>{}</li>\n", in_words(words, part)))
+        .map(|part| format!("<li>{}</li>\n", in_words(words, part, described)))
         .collect();
     let lasts = match offline {
         None => words.consent_session.to_owned(),
@@ -287,7 +289,10 @@ fn consent(
 }
 
 /// What a scope means, for somebody who has never heard of scopes.
-fn in_words(words: &Words, part: &str) -> String {
+fn in_words(words: &Words, part: &str, described: &[(String, String)]) -> String {
+    if let Some((_, said)) = described.iter().find(|(name, _)| name == part) {
+        return escaped(&crate::text::printable(said));
+    }
     match part {
         scope::OPENID => words.scope_openid.to_owned(),
         scope::PROFILE => words.scope_profile.to_owned(),

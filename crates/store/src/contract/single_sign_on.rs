@@ -87,20 +87,20 @@ pub(super) async fn code(world: &World, client: &Arc<Client>, reference: &str, s
     let request =
         Request { response_type: Some("code"), redirect_uri: Some(CALLBACK), scope: Some(scope), ..Request::default() };
     let to = authorize::destination(Some(Arc::clone(client)), &request).unwrap();
-    let asked = authorize::check(to, &request, &engine.settings).unwrap();
+    let asked = authorize::check(to, &request, &engine.settings, &engine.registry().await.unwrap()).unwrap();
     let signed_in = seen(world, reference).await.expect("signed in");
     code::issue(&engine, &asked, &signed_in).await.unwrap().to_string()
 }
 
 pub(super) async fn tokens(world: &World, client: &Arc<Client>, code: &str) -> Option<Box<Tokens>> {
-    let redeemed = redeem(&world.engine(), client, code, Some(CALLBACK), None, here(world)).await.unwrap();
-    redeemed.map(|Granted { tokens, .. }| tokens)
+    let redeemed = redeem(&world.engine(), client, code, Some(CALLBACK), None, &[], here(world)).await.unwrap();
+    redeemed.granted().map(|Granted { tokens, .. }| tokens)
 }
 
 async fn refresh(world: &World, client: &Arc<Client>, token: &str) -> Result<String, WireReason> {
     let engine = world.engine();
     let presented = engine.refresh_keys.open(Endpoint::OAuth, token).unwrap();
-    match renew(&engine, client, presented, None, here(world)).await.unwrap() {
+    match renew(&engine, client, presented, None, &[], here(world)).await.unwrap() {
         Renewed::Granted(granted) => Ok(text(&granted.tokens)),
         Renewed::Not(Refreshed::Over(reason)) => Err(reason),
         Renewed::Not(other) => panic!("{other:?}"),
@@ -176,7 +176,7 @@ pub(super) async fn of_many_redemptions_at_once_one_is_the_first_and_the_others_
         let code = code(&world, &client, &reference, "a").await;
         let work = (0..6).map(|_| {
             let (engine, client, code, context) = (world.engine(), Arc::clone(&client), code.clone(), here(&world));
-            async move { redeem(&engine, &client, &code, Some(CALLBACK), None, context).await.unwrap() }
+            async move { redeem(&engine, &client, &code, Some(CALLBACK), None, &[], context).await.unwrap().granted() }
         });
         let granted: Vec<_> = at_once(work.collect()).await.into_iter().flatten().collect();
         let [Granted { tokens, .. }] = granted.as_slice() else { panic!("{} were granted", granted.len()) };
@@ -210,7 +210,7 @@ pub(super) async fn a_code_against_an_end_gives_nothing_that_lives_on(world: Wor
         let code = code(&world, &client, &reference, "a").await;
         let redeeming = {
             let (engine, client, context) = (world.engine(), Arc::clone(&client), here(&world));
-            async move { redeem(&engine, &client, &code, Some(CALLBACK), None, context).await.unwrap() }
+            async move { redeem(&engine, &client, &code, Some(CALLBACK), None, &[], context).await.unwrap().granted() }
         };
         let ending = {
             let engine = world.engine();
