@@ -14,13 +14,14 @@ pub mod keys;
 pub mod redirect_uri;
 pub mod secret;
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
     Engine,
+    claims::{ClaimMapping, MappingError},
     event::{Actor, Event, EventKind},
     id::ClientId,
     ports::{Broken, ClientAdded, ClientRemoved, ClientsKept, End, SecretRotated},
@@ -94,6 +95,9 @@ pub struct Metadata {
     /// Its terms of service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tos_uri: Option<String>,
+    /// What its tokens and userinfo tell of users, besides what all tell.
+    #[serde(default, skip_serializing_if = "ClaimMapping::is_empty")]
+    pub claims: ClaimMapping,
     /// How long its access tokens live, in seconds; the server's own lifetime if it does not say. So the next two.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_token_lifetime: Option<Seconds>,
@@ -204,6 +208,9 @@ pub struct Draft {
     pub policy_uri: Option<String>,
     /// Its terms of service.
     pub tos_uri: Option<String>,
+    /// What its tokens tell of users: names of claims, and what they are to tell.
+    #[serde(default)]
+    pub claims: BTreeMap<String, String>,
     /// How long its access tokens live.
     pub access_lifetime: Option<Seconds>,
     /// How long its grants live without use.
@@ -245,6 +252,7 @@ impl Draft {
             logo_uri: None,
             policy_uri: None,
             tos_uri: None,
+            claims: BTreeMap::new(),
             access_lifetime: None,
             idle: None,
             absolute: None,
@@ -292,6 +300,8 @@ pub enum DraftError {
     Pkce,
     /// A lifetime is 0, or that of access tokens over a day.
     Lifetime(&'static str),
+    /// A claim cannot be told.
+    Claims(MappingError),
 }
 
 impl fmt::Display for DraftError {
@@ -329,6 +339,7 @@ impl fmt::Display for DraftError {
             Self::Lifetime(which) => {
                 write!(f, "the {which} must be more than 0, and that of access tokens at most a day")
             }
+            Self::Claims(why) => write!(f, "the claim {why}"),
         }
     }
 }
@@ -417,6 +428,7 @@ pub fn prepare(draft: Draft, managed_by: ManagedBy, now: Time) -> Result<Client,
         logo_uri: draft.logo_uri,
         policy_uri: draft.policy_uri,
         tos_uri: draft.tos_uri,
+        claims: ClaimMapping::new(&draft.claims).map_err(DraftError::Claims)?,
         access_token_lifetime: draft.access_lifetime,
         idle_lifetime: draft.idle,
         absolute_lifetime: draft.absolute,
@@ -439,7 +451,7 @@ fn client_id(text: &str) -> Result<ClientId, DraftError> {
     Ok(ClientId::from(text))
 }
 
-fn is_hidden(c: char) -> bool {
+pub(crate) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

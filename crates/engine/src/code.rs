@@ -39,7 +39,7 @@ pub struct Code {
     pub redirect_uri: String,
     /// What is granted by it.
     pub scope: String,
-    /// Whom the access tokens are for.
+    /// Whom the access tokens are for, with a space between.
     pub audience: String,
     /// For the ID token.
     pub nonce: Option<String>,

@@ -97,6 +97,12 @@ named! {
         ClientSecretRotated = "client.secret_rotated",
         /// A client was removed, with all that was granted to it.
         ClientRemoved = "client.removed",
+        /// A resource was added.
+        ResourceAdded = "resource.added",
+        /// A resource is another than before, by the configuration.
+        ResourceChanged = "resource.changed",
+        /// A resource was removed: no more tokens are made for it.
+        ResourceRemoved = "resource.removed",
         /// A user proved who they are once more, in a session that goes on.
         Reauthenticated = "session.reauthenticated",
         /// An application got tokens of its own for a user.

@@ -3,6 +3,7 @@
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::{
     Engine,
@@ -51,7 +52,13 @@ pub fn of(engine: &Engine, client: &ClientId, tokens: &Tokens, nonce: Option<&st
         sid: tokens.session.map(|session| session.to_string()),
     };
     let failed = || Broken::Store("an ID token could not be signed: is there an RS256 key?".to_owned());
-    engine.mint.sign_id_token(&claims).ok_or_else(failed)
+    if tokens.told.is_empty() {
+        return engine.mint.sign_id_token(&claims).ok_or_else(failed);
+    }
+    let mut payload = serde_json::to_vec(&claims).map_err(|_| failed())?;
+    tokens.told.append(&mut payload, &tokens.facts, tokens.user);
+    let whole = String::from_utf8(payload).ok().and_then(|text| RawValue::from_string(text).ok()).ok_or_else(failed)?;
+    engine.mint.sign_id_token(&whole).ok_or_else(failed)
 }
 
 /// OpenID Connect Core §3.1.3.6: the left half of the SHA-256 of the access token's ASCII.

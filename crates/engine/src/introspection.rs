@@ -44,7 +44,9 @@ pub async fn introspect(
     let Some(own) = engine.mint.check_own(token, engine.now()) else {
         return Ok(inactive());
     };
-    let concerns = own.client == client.id || own.audience.iter().any(|audience| **audience == *client.id.0);
+    let concerns = own.client == client.id
+        || own.audience.iter().any(|audience| **audience == *client.id.0)
+        || engine.registry().await?.is_of_client(&own.audience, &client.id);
     if !concerns || !lives(engine, &own).await? {
         return Ok(inactive());
     }

@@ -29,6 +29,7 @@ pub mod ports;
 pub mod reason;
 pub mod refresh;
 pub mod refresh_key;
+pub mod resource;
 pub mod revocation;
 pub mod scope;
 pub mod session;
@@ -64,6 +65,8 @@ pub struct Engine {
     pub hasher: factor::password::Hasher,
     /// The clients that were asked for lately.
     pub clients: client::Clients,
+    /// The resources that tokens can be for, as they were lately.
+    pub resources: resource::Resources,
     /// What the operator decided.
     pub settings: settings::Settings,
     /// Hears what is decided.
@@ -89,6 +92,14 @@ impl Engine {
     /// [`Broken`] if the store is.
     pub async fn client(&self, id: &id::ClientId) -> Result<Option<Arc<client::Client>>, Broken> {
         self.clients.find(&*self.store, self.now(), id).await
+    }
+
+    /// The resources, as they were at most two seconds ago.
+    ///
+    /// # Errors
+    /// [`Broken`] if the store is.
+    pub async fn registry(&self) -> Result<Arc<resource::Registry>, Broken> {
+        self.resources.find(&*self.store, self.now()).await
     }
 
     /// How long the longest-lived token lives that is signed: its key stays published for so long.

@@ -135,7 +135,8 @@ pub(crate) enum Proof {
 /// # Errors
 /// [`Broken`] if the store is.
 pub async fn sign_in(engine: &Arc<Engine>, credentials: Credentials<'_>) -> Result<SignIn, Broken> {
-    let Some(audience) = engine.settings.audience_for(credentials.audience.as_deref()) else {
+    let registry = engine.registry().await?;
+    let Some(audience) = registry.audience_for(&engine.settings, credentials.audience.as_deref()) else {
         return Ok(SignIn::Audience);
     };
     // A sign-in through the session API is OpenID's own business; nothing else is granted here but the admin API's scope.

@@ -17,10 +17,11 @@ use crate::{
     reason::Reason,
     refresh::{Authentication, Decision, Grant, Intent, Owner, State},
     refresh_key::{KeyMark, RefreshKeyRecord},
+    resource::Resource,
     session::{Session, SessionRecord},
     time::{Seconds, Time},
     token::{GrantId, KeyId},
-    user::{Identifier, NewUser, User},
+    user::{Identifier, NewUser, Role, User},
 };
 
 /// The time of day. `SystemClock` in the server is the one that reads it.
@@ -450,6 +451,46 @@ pub enum ClientsKept {
     Taken(ClientId),
 }
 
+/// What became of a resource to be added.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ResourceAdded {
+    /// It is there.
+    Added,
+    /// It is there in the place of the one before.
+    Replaced,
+    /// There is one of this id already.
+    Taken,
+    /// There is one, and the configuration looks after it.
+    Configured,
+}
+
+/// What became of a resource to be removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ResourceRemoved {
+    /// It is gone.
+    Removed,
+    /// The configuration looks after this resource.
+    Configured,
+    /// There is no such resource.
+    NotFound,
+}
+
+/// What became of the resources of the configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ResourcesKept {
+    /// The store has them, and no other ones of the configuration.
+    Kept {
+        /// So many are new.
+        added: u64,
+        /// So many are others than before.
+        changed: u64,
+        /// So many are gone.
+        removed: u64,
+    },
+    /// This one was added by the command line; nothing was done.
+    Taken(String),
+}
+
 /// Which applications are to be told now that a session ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogoutClaim {
@@ -524,9 +565,9 @@ pub trait Store: Send + Sync {
     fn delete_user(&self, user: UserSelector, end: End) -> Answer<'_, UserChanged>;
 
     /// Adds a role; whether it is new.
-    fn add_role(&self, name: String, at: Time) -> Answer<'_, bool>;
-    /// All roles, each with the number of users that have it.
-    fn roles(&self) -> Answer<'_, Vec<(String, u64)>>;
+    fn add_role(&self, name: String, description: Option<String>, at: Time) -> Answer<'_, bool>;
+    /// All roles, by their names.
+    fn roles(&self) -> Answer<'_, Vec<Role>>;
     /// Removes a role from everybody; whether there was one.
     fn remove_role(&self, name: String) -> Answer<'_, bool>;
     /// Gives or takes a role.
@@ -552,6 +593,15 @@ pub trait Store: Send + Sync {
     fn remove_client(&self, id: ClientId, end: End, event: Event) -> Answer<'_, ClientRemoved>;
     /// Makes the clients of the configuration just these.
     fn keep_clients(&self, wanted: Vec<Client>, end: End) -> Answer<'_, ClientsKept>;
+
+    /// Adds a resource; `replaces`: also in the place of another one of this id that the operator looks after.
+    fn add_resource(&self, resource: Resource, replaces: bool, event: Event) -> Answer<'_, ResourceAdded>;
+    /// All resources, by their ids.
+    fn resources(&self) -> Answer<'_, Vec<Resource>>;
+    /// Removes a resource that the operator looks after.
+    fn remove_resource(&self, id: String, event: Event) -> Answer<'_, ResourceRemoved>;
+    /// Makes the resources of the configuration just these; `end` says when and by whom.
+    fn keep_resources(&self, wanted: Vec<Resource>, end: End) -> Answer<'_, ResourcesKept>;
 
     /// Keeps a sign-in of the provider's pages; `false` if its session or user is not what it was.
     fn add_sign_in(&self, new: NewSignIn) -> Answer<'_, bool>;

@@ -41,6 +41,19 @@ pub struct User {
     pub created_at: Time,
 }
 
+/// A role that users can have.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Role {
+    /// As tokens tell it.
+    pub name: String,
+    /// What it is for, in words.
+    pub description: Option<String>,
+    /// When it was added.
+    pub created_at: Time,
+    /// How many users have it.
+    pub users: u64,
+}
+
 /// An identifier of a user, as it was given and as it is compared.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Identified {

@@ -29,6 +29,10 @@ pub(crate) async fn keys(engine: Arc<Engine>, keeper: Arc<Keeper>) {
     loop {
         tick.tick().await;
         keeper.tend(&engine).await;
+        // A session's refresh does not ask for the resources itself.
+        if let Err(broken) = engine.registry().await {
+            tracing::warn!(%broken, "the resources could not be read; it is tried again");
+        }
     }
 }
 

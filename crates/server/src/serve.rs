@@ -8,7 +8,8 @@ use regrant_engine::{
     Engine,
     client::{self, keys::KeySource},
     id::ClientId,
-    ports::ClientsKept,
+    ports::{ClientsKept, ResourcesKept},
+    resource,
     time::Time,
 };
 use regrant_store::sqlite::Options;
@@ -144,6 +145,7 @@ impl Running {
         let engine = home.engine_observed(&config, &issuer, telemetry.observer()).await?;
         home.claim(&issuer, change_issuer).await?;
         keep_clients(&engine, &config).await?;
+        keep_resources(&engine, &config).await?;
         let keeper = home.keeper()?;
         // Before the first token: what became due while nobody served, and longer lifetimes than before.
         keeper.signing.tend(&engine).await.map_err(HomeError::from)?;
@@ -226,6 +228,34 @@ async fn keep_clients(engine: &Engine, config: &Config) -> Result<(), StartError
     Ok(())
 }
 
+/// Makes the configuration's resources the store's, and reads all of them once.
+async fn keep_resources(engine: &Engine, config: &Config) -> Result<(), StartError> {
+    let wanted = config.resources(engine.now()).map_err(|error| StartError::Config(error.to_string()))?;
+    for resource in &wanted {
+        let name = config.resource_key(&resource.id);
+        resource::fits(resource, &engine.settings).map_err(|why| StartError::Config(format!("{name}: {why}")))?;
+    }
+    match resource::keep(engine, wanted).await.map_err(HomeError::from)? {
+        ResourcesKept::Kept { added: 0, changed: 0, removed: 0 } => {}
+        ResourcesKept::Kept { added, changed, removed } => {
+            tracing::info!(added, changed, removed, "the resources of the configuration were put into the store");
+        }
+        ResourcesKept::Taken(id) => {
+            return Err(StartError::Config(format!(
+                "{}: the resource {id} was added by the command line; remove it first (\"regrant resource remove {id}\")",
+                config.resource_key(&id)
+            )));
+        }
+    }
+    let registry = engine.registry().await.map_err(HomeError::from)?;
+    for resource in registry.all() {
+        if let Err(why) = resource::fits(resource, &engine.settings) {
+            tracing::warn!(resource = %resource.id, %why, "no tokens can be made for a resource");
+        }
+    }
+    Ok(())
+}
+
 /// What is for development is said aloud at each start: a setting that was left behind must not go unnoticed.
 fn warn_of_development(config: &Config) {
     let development = &config.development;
@@ -292,6 +322,7 @@ pub(crate) fn preflight(config: &Config) -> Result<Checked, StartError> {
     Watch::check(config).map_err(StartError::Config)?;
     // What is there is read again when it is needed: the time of this reading goes nowhere.
     config.clients(Time::default()).map_err(|error| StartError::Config(error.to_string()))?;
+    config.resources(Time::default()).map_err(|error| StartError::Config(error.to_string()))?;
     let outbound = Outbound::of(config).map_err(StartError::Config)?;
     let brand = Brand::of(config).map_err(StartError::Config)?;
     Ok(Checked { issuer, tls, outbound, brand })

@@ -304,6 +304,9 @@ impl Reader {
             | EventKind::KeyActivated
             | EventKind::KeyRetiring
             | EventKind::KeyRemoved
+            | EventKind::ResourceAdded
+            | EventKind::ResourceChanged
+            | EventKind::ResourceRemoved
             | EventKind::KeyCompromised => {
                 lane = Lane::Main;
                 (Shape::Other, format!("{}.", (words.event)(event.kind)))

@@ -4,7 +4,10 @@
 //! 2. `code.rs` decides. A good code becomes a grant in that transaction; one that comes a second time ends what it gave.
 //! 3. The tokens are minted after the commit.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use super::Granted;
 use crate::{
@@ -26,7 +29,29 @@ use crate::{
     token::{Endpoint, GrantId, Salt},
 };
 
-/// Redeems a code. `None`: it is good for nothing here, for whatever reason.
+/// What became of a code.
+#[derive(Debug)]
+pub enum Redeemed {
+    /// The client gets tokens.
+    Granted(Granted),
+    /// It is good for nothing here, for whatever reason.
+    Refused,
+    /// It was given for other resources than are asked for now; it is as good as before (RFC 8707 §2.2).
+    Elsewhere,
+}
+
+impl Redeemed {
+    /// What the client gets, if it gets something.
+    #[must_use]
+    pub fn granted(self) -> Option<Granted> {
+        match self {
+            Self::Granted(granted) => Some(granted),
+            Self::Refused | Self::Elsewhere => None,
+        }
+    }
+}
+
+/// Redeems a code, for `resources` of those that it was given for.
 ///
 /// # Errors
 /// [`Broken`] if the store is.
@@ -36,10 +61,14 @@ pub async fn redeem(
     code: &str,
     redirect_uri: Option<&str>,
     verifier: Option<&str>,
+    resources: &[&str],
     proof: Option<&Proof>,
     context: Context,
-) -> Result<Option<Granted>, Broken> {
+) -> Result<Redeemed, Broken> {
     let now = engine.now();
+    let registry = engine.registry().await?;
+    let resources: Vec<String> = resources.iter().map(|resource| (*resource).to_owned()).collect();
+    let elsewhere = Arc::new(AtomicBool::new(false));
     let shown = Shown {
         client: client.id.clone(),
         redirect_uri: redirect_uri.map(str::to_owned),
@@ -48,8 +77,16 @@ pub async fn redeem(
     };
     let judge = {
         let (engine, client) = (Arc::clone(engine), Arc::clone(client));
+        let (registry, resources, elsewhere) = (Arc::clone(&registry), resources.clone(), Arc::clone(&elsewhere));
         let holding = dpop::holding(&client, proof);
         Box::new(move |loaded: Option<&LoadedCode>| match (code::decide(loaded, &shown, now), loaded) {
+            // Told to the one who could have redeemed it, and to nobody else.
+            (Decision::Good, Some(loaded))
+                if registry.pick(&engine.settings, &loaded.code.audience, &resources).is_none() =>
+            {
+                elsewhere.store(true, Ordering::Relaxed);
+                Redemption::Refused
+            }
             (Decision::Good, Some(loaded)) => good(&engine, &client, loaded, holding, &context, now),
             (Decision::Reused(grant), Some(loaded)) => reused(&engine, grant, loaded, &context, now),
             _ => Redemption::Refused,
@@ -57,7 +94,8 @@ pub async fn redeem(
     };
     let (loaded, authentication, nonce) = match engine.store.redeem_code(hash(code), judge).await? {
         Redemption::Granted { loaded, authentication, nonce, .. } => (loaded, authentication, nonce),
-        Redemption::Refused | Redemption::Reused { .. } => return Ok(None),
+        Redemption::Refused if elsewhere.load(Ordering::Relaxed) => return Ok(Redeemed::Elsewhere),
+        Redemption::Refused | Redemption::Reused { .. } => return Ok(Redeemed::Refused),
     };
     // RFC 9449 §11.1: after the code, which is good once by itself, so that nobody without one writes rows. A proof that comes
     // a second time has spent the code: nobody has what came of it, and nobody will.
@@ -66,17 +104,17 @@ pub async fn redeem(
     {
         let grant = loaded.state.grant.id;
         engine.store.refresh(grant, Wanted::Roles, ending(engine, Reason::SignedOut, now)).await?;
-        return Ok(None);
+        return Ok(Redeemed::Refused);
     }
-    let proof = proof.map(|proof| proof.key);
-    let terms = Terms { authentication: Some(authentication), proof, ..Terms::of(client) };
+    let (authentication, proof) = (Some(authentication), proof.map(|proof| proof.key));
+    let terms = Terms { authentication, proof, resources, registry: Some(registry), ..Terms::of(client) };
     let renews = client.may(GrantType::RefreshToken);
     let tokens = Box::new(Tokens::fresh(engine, &loaded, &terms, engine.now(), renews)?);
     let id_token = match scope::has(&tokens.scope, scope::OPENID) {
         true => Some(id_token::of(engine, &client.id, &tokens, nonce.as_deref())?),
         false => None,
     };
-    Ok(Some(Granted { tokens, id_token }))
+    Ok(Redeemed::Granted(Granted { tokens, id_token }))
 }
 
 /// The grant that a good code becomes.

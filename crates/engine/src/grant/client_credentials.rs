@@ -7,6 +7,7 @@ use crate::{
     dpop::{self, Proof},
     mint::{ADMIN_SCOPE, AccessToken, Wish},
     ports::Broken,
+    resource::{Target, Untargeted},
     scope,
     time::Seconds,
 };
@@ -39,12 +40,9 @@ pub async fn issue(
     engine: &Engine,
     client: &Client,
     asked: Option<&str>,
-    resource: Option<&str>,
+    resources: &[&str],
     proof: Option<&Proof>,
 ) -> Result<Issued, Broken> {
-    let Some(audience) = engine.settings.audience_for(resource) else {
-        return Ok(Issued::Audience);
-    };
     // What is about people means nothing without one.
     let of_people = |part: &&str| scope::KNOWN.contains(part) || *part == ADMIN_SCOPE;
     let registered: Vec<&str> =
@@ -54,16 +52,32 @@ pub async fn issue(
         Some(asked) if asked.split(' ').all(|part| registered.contains(&part)) => scope::each_once(asked),
         Some(_) => return Ok(Issued::Scope),
     };
+    let (registry, settings) = (engine.registry().await?, &engine.settings);
+    let targets = match registry.targets(settings, resources, &granted, asked.is_some()) {
+        Ok(targets) => targets.join(" "),
+        Err(Untargeted::Target) => return Ok(Issued::Audience),
+        Err(Untargeted::Scope) => return Ok(Issued::Scope),
+    };
+    let asked_for: Vec<String> = resources.iter().map(|resource| (*resource).to_owned()).collect();
+    let Some((audience, form)) = registry.pick(settings, &targets, &asked_for) else {
+        return Ok(Issued::Audience);
+    };
+    // Roles are people's. What a service may, its operator has said with its scopes.
+    let scope = registry.scope_for(&audience, &granted, None);
+    // RFC 6749 §5.2: nothing of what is asked for, or was registered, can be had there.
+    if scope.is_empty() && !granted.is_empty() {
+        return Ok(Issued::Scope);
+    }
     if let Some(proof) = proof
         && !dpop::first_use(engine, proof).await?
     {
         return Ok(Issued::Proof);
     }
+    let target = Target { audience, scope, form };
     let expires_in = client.metadata.access_token_lifetime.unwrap_or(engine.settings.access_token);
     let now = engine.now();
-    let wish = Wish { scope: &granted, lifetime: expires_in, key: proof.map(|proof| proof.key) };
-    let made = engine.mint.service_token(&client.id, &audience, wish, now, &*engine.random);
-    let access_token =
-        made.ok_or_else(|| Broken::Store("the cryptographic library could not make a token".to_owned()))?;
-    Ok(Issued::Token { access_token, expires_in, scope: granted })
+    let wish = Wish { target: &target, told: None, lifetime: expires_in, key: proof.map(|proof| proof.key) };
+    let made = engine.mint.service_token(&client.id, wish, now, &*engine.random);
+    let failed = || Broken::Store("a token could not be made: is there a key for its algorithm?".to_owned());
+    Ok(Issued::Token { access_token: made.ok_or_else(failed)?, expires_in, scope: target.scope })
 }

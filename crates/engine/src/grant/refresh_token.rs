@@ -24,7 +24,7 @@ pub enum Renewed {
     Not(Refreshed),
 }
 
-/// Renews a client's tokens; `asked` is a scope no wider than granted.
+/// Renews a client's tokens; `asked` is a scope no wider than granted, `resources` are some of those that were.
 ///
 /// # Errors
 /// [`Broken`] if the store is.
@@ -33,6 +33,7 @@ pub async fn renew(
     client: &Arc<Client>,
     presented: Presented,
     asked: Option<&str>,
+    resources: &[&str],
     proof: Option<&Proof>,
     context: Context,
 ) -> Result<Renewed, Broken> {
@@ -42,9 +43,12 @@ pub async fn renew(
     {
         return Ok(Renewed::Not(Refreshed::Refused(Refusal::Proof)));
     }
+    let registry = engine.registry().await?;
     let authentication = engine.store.authentication(presented.grant).await?;
     let mut used = Use::of_client(presented, client, context, Intent::Rotate);
     (used.terms.scope, used.terms.authentication) = (asked.map(scope::each_once), authentication);
+    used.terms.resources = resources.iter().map(|resource| (*resource).to_owned()).collect();
+    used.terms.registry = Some(registry);
     used.terms.proof = proof.map(|proof| proof.key);
     match refresh(engine, used).await? {
         Refreshed::Tokens(tokens) => {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
+use regrant_jose::jwe;
 use serde_json::{Value, json};
 
 use super::*;
@@ -11,6 +12,7 @@ use crate::{
     keyring::tests::standing,
     reason::Life,
     refresh::{GrantKind, Holding, Pace, Suspicion},
+    resource::SigningAlg,
     time::{AbsoluteDeadline, IdleDeadline},
     token::{Endpoint, GrantId, KeyId, Salt},
 };
@@ -98,7 +100,12 @@ fn token(mint: &Mint, grant: &Grant) -> String {
 
 fn made(mint: &Mint, grant: &Grant, facts: &Facts, byte: u8) -> AccessToken {
     let scope = scope_now(&grant.scope, &facts.roles);
-    mint.access_token(grant, facts, Wish { scope: &scope, lifetime: LIFETIME, key: None }, NOW, &Always(byte)).unwrap()
+    let target = Target { audience: vec![&grant.audience], scope, form: Form::default() };
+    mint.access_token(grant, facts, plain(&target), NOW, &Always(byte)).unwrap()
+}
+
+fn plain<'w>(target: &'w Target<'_>) -> Wish<'w> {
+    Wish { target, told: None, lifetime: LIFETIME, key: None }
 }
 
 fn part(token: &str, index: usize) -> Value {
@@ -163,9 +170,10 @@ fn mapped_claims_stand_behind_our_own_and_the_token_is_still_ours() {
 #[test]
 fn a_bound_token_says_its_key_and_is_no_bearer_token() {
     let (mint, key) = (mint(), KeyThumbprint([9; 32]));
-    let wish = Wish { scope: "openid", lifetime: LIFETIME, key: Some(key) };
+    let target = Target { audience: vec![ISSUER], scope: "openid".to_owned(), form: Form::default() };
+    let wish = Wish { key: Some(key), ..plain(&target) };
     let user = mint.access_token(&grant(), &facts(&[]), wish, NOW, &Always(7)).unwrap().0;
-    let service = mint.service_token(&ClientId::from("job"), ISSUER, wish, NOW, &Always(7)).unwrap().0;
+    let service = mint.service_token(&ClientId::from("job"), wish, NOW, &Always(7)).unwrap().0;
     for token in [&user, &service] {
         assert_eq!(part(token, 1)["cnf"], json!({"jkt": URL_SAFE_NO_PAD.encode([9; 32])}));
         assert_eq!(mint.check_own(token, NOW).unwrap().key, Some(key));
@@ -348,6 +356,54 @@ fn an_active_key_of_another_algorithm_signs_no_session_token() {
     let mint =
         Mint::new(ISSUER, LIFETIME, &[standing(KeyState::Active, ed25519), standing(KeyState::Active, key())]).unwrap();
     assert_eq!(part(&token(&mint, &grant()), 0)["alg"], "ES256");
+}
+
+#[test]
+fn a_resource_has_its_tokens_in_its_own_form() {
+    let keys = [Algorithm::Es256, Algorithm::Rs256]
+        .map(|algorithm| standing(KeyState::Active, SigningKey::generate(algorithm).unwrap()));
+    let mint = Mint::new(ISSUER, LIFETIME, &keys).unwrap();
+    let (grant, facts) = (grant(), facts(&[]));
+    let sign = |form: Form, audience: &[&'static str]| {
+        let target = Target { audience: audience.to_vec(), scope: "a".to_owned(), form };
+        mint.access_token(&grant, &facts, plain(&target), NOW, &Always(7))
+    };
+    let rs256 = Form { signing: SigningAlg::Rs256, encrypter: None };
+    let token = sign(rs256.clone(), &["https://a.example", "https://b.example"]).unwrap().0;
+    assert_eq!((&part(&token, 0)["alg"], &part(&token, 0)["typ"]), (&json!("RS256"), &json!("at+jwt")));
+    assert_eq!(part(&token, 1)["aud"], json!(["https://a.example", "https://b.example"]));
+    assert_eq!(mint.check_own(&token, NOW).unwrap().audience, ["https://a.example", "https://b.example"]);
+    // The key of ID tokens made it, and it is none.
+    assert_eq!(mint.id_token_claims(&token), None);
+    assert!(mint.id_token_claims(&mint.sign_id_token(&json!({"iss": ISSUER})).unwrap().0).is_some());
+    assert_eq!(sign(Form { signing: SigningAlg::Ed25519, encrypter: None }, &[ISSUER]), None, "there is no such key");
+
+    let key = regrant_jose::Jwk::generate(regrant_jose::KeyKind::P256).unwrap();
+    let (alg, enc) = (jwe::KeyManagement::EcdhEs, jwe::ContentEncryption::A256Gcm);
+    let encrypter = Some(jwe::Encrypter::new(&key, alg, enc).unwrap());
+    let token = sign(Form { encrypter, ..rs256 }, &["https://a.example"]).unwrap().0;
+    assert_eq!(mint.check_own(&token, NOW), None);
+    let keys = Jwks::from_keys(vec![key]);
+    let nested = jwe::decrypt_nested(&token, &keys, &[alg], &[enc]).unwrap();
+    assert_eq!(nested.header.members["cty"], "JWT");
+    assert_eq!(part(&nested.token, 1)["aud"], "https://a.example");
+    assert!(mint.check_own(&nested.token, NOW).is_some());
+}
+
+#[test]
+fn what_a_client_tells_of_its_users_comes_before_what_all_tell() {
+    let mapping = |entries: &[(&str, &str)]| {
+        let entries = entries.iter().map(|(claim, from)| ((*claim).to_owned(), (*from).to_owned())).collect();
+        ClaimMapping::new(&entries).unwrap()
+    };
+    let mint = mint().telling(mapping(&[("name", "name"), ("mail", "@email")]));
+    let facts = Facts { attributes: Some(r#"{"name":"Ada","nick":"A"}"#.into()), ..facts(&[]) };
+    let grant = grant();
+    let target = Target { audience: vec![ISSUER], scope: "a".to_owned(), form: Form::default() };
+    let told = mapping(&[("name", "nick")]);
+    let wish = Wish { told: Some(&told), ..plain(&target) };
+    let token = mint.access_token(&grant, &facts, wish, NOW, &Always(7)).unwrap().0;
+    assert_eq!((&part(&token, 1)["name"], &part(&token, 1)["mail"]), (&json!("A"), &json!("ada@example.org")));
 }
 
 #[test]

@@ -75,7 +75,7 @@ pub struct Grant {
     pub newest_used: bool,
     /// What the holder may ask for.
     pub scope: Arc<str>,
-    /// The audience of its access tokens.
+    /// The audience of its access tokens; several of an application's with a space between (`resource/registry.rs`).
     pub audience: Arc<str>,
     /// When it was issued.
     pub issued_at: Time,

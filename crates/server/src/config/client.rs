@@ -3,6 +3,7 @@
 //! A secret is never written here: `secrets` says where it is, as `env:NAME` or `file:PATH`.
 
 use std::{
+    collections::BTreeMap,
     fmt::Display,
     path::{Path, PathBuf},
 };
@@ -61,6 +62,8 @@ section! {
         policy_uri: Option<String> = None => "none";
         /// Its terms of service.
         tos_uri: Option<String> = None => "none";
+        /// What its access tokens, ID tokens and userinfo tell of users besides, as in `[tokens.claims]`.
+        claims: BTreeMap<String, String> = BTreeMap::new();
         /// How long its access tokens live; at most a day.
         access_lifetime: Option<Duration> = None => "`tokens.access_lifetime`";
         /// Its grants end when they are not used for so long.
@@ -112,6 +115,7 @@ impl ClientTable {
             logo_uri: self.logo_uri.clone(),
             policy_uri: self.policy_uri.clone(),
             tos_uri: self.tos_uri.clone(),
+            claims: self.claims.clone(),
             access_lifetime: self.access_lifetime.map(Duration::seconds),
             idle: self.idle.map(Duration::seconds),
             absolute: self.absolute.map(Duration::seconds),

@@ -41,12 +41,14 @@ sections! {
         access_lifetime: Duration = Duration(Seconds::minutes(15));
         /// The `aud` of session access tokens for which none is asked.
         audience: Option<String> = None => "the issuer";
-        /// The audiences that a sign-in may ask for, besides the default.
-        audiences: Option<Vec<String>> = None => "any";
+        /// The audiences that a sign-in or an application may ask for, besides the default and the resources.
+        audiences: Option<Vec<String>> = None => "any, while no resource is registered";
         /// Whether DPoP proofs must hold a nonce of this server (RFC 9449 §8). `optional`: one that does must hold a good one.
         dpop_nonce: Requirement = Requirement::Optional;
         /// What access tokens tell of users; see below.
         claims: BTreeMap<String, String> = BTreeMap::new();
+        /// `[tokens.scopes.NAME] claims`: what is told of users besides, where this scope was granted; see below.
+        scopes: BTreeMap<String, TokenScope> = BTreeMap::new();
     }
 
     /// How long sessions live and how strict the rotation is.
@@ -151,6 +153,13 @@ sections! {
         /// A PEM file with certificate authorities that requests trust besides the machine's own. Read at the start.
         extra_ca: Option<PathBuf> = None => "none";
     }
+}
+
+/// What a scope tells of users.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TokenScope {
+    pub(super) claims: BTreeMap<String, String>,
 }
 
 /// The cookie's SameSite attribute. `none` is not offered: the session API is first-party.

@@ -118,6 +118,7 @@ pub(super) async fn show(engine: &Engine, id: String) -> Result<Reply, Refused> 
     ];
     lines.extend(metadata.redirect_uris.iter().map(|uri| format!("redirect    {uri}")));
     lines.extend(metadata.post_logout_redirect_uris.iter().map(|uri| format!("logout      {uri}")));
+    lines.extend(metadata.claims.names().map(|claim| format!("tells       {claim}")));
     for secret in &client.secrets {
         let until = secret.expires_at.map(|until| format!(", until {until}")).unwrap_or_default();
         let used = secret.last_used_at.map_or(", never used".to_owned(), |at| format!(", last used {at}"));

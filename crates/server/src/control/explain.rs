@@ -129,6 +129,9 @@ fn bead(event: &Event) -> String {
         | EventKind::KeyActivated
         | EventKind::KeyRetiring
         | EventKind::KeyRemoved
+        | EventKind::ResourceAdded
+        | EventKind::ResourceChanged
+        | EventKind::ResourceRemoved
         | EventKind::KeyCompromised => ("·", event.kind.to_string()),
     };
     let reason = event.reason.map(|reason| format!(" [{reason}]")).unwrap_or_default();

@@ -6,6 +6,7 @@
 mod client;
 mod explain;
 mod key;
+mod resource;
 mod session;
 pub(crate) mod socket;
 pub(crate) mod table;
@@ -33,7 +34,7 @@ pub(crate) enum Command {
     UserDelete { user: String },
     UserImport { lines: Secret },
     UserExport { password_hashes: bool },
-    RoleAdd { name: String },
+    RoleAdd { name: String, description: Option<String> },
     RoleList,
     RoleGrant { role: String, user: String },
     RoleRevoke { role: String, user: String },
@@ -48,6 +49,10 @@ pub(crate) enum Command {
     ClientRotateSecret { id: String, keep: Seconds },
     ClientRemove { id: String },
     ClientRevoke { id: String, user: String },
+    ResourceAdd { draft: Box<regrant_engine::resource::Draft>, replaces: bool },
+    ResourceList,
+    ResourceShow { id: String },
+    ResourceRemove { id: String },
     Explain { text: Secret },
     KeyList { kind: Option<KeyKind> },
     KeyRotate { kind: KeyKind, now: bool },
@@ -109,7 +114,14 @@ impl Reply {
 impl Command {
     /// Whether it may make a store that is not there.
     pub(crate) fn may_create(&self) -> bool {
-        matches!(self, Self::UserAdd { .. } | Self::UserImport { .. } | Self::RoleAdd { .. } | Self::ClientAdd { .. })
+        matches!(
+            self,
+            Self::UserAdd { .. }
+                | Self::UserImport { .. }
+                | Self::RoleAdd { .. }
+                | Self::ClientAdd { .. }
+                | Self::ResourceAdd { .. }
+        )
     }
 }
 
@@ -127,7 +139,7 @@ pub(crate) async fn execute(engine: &Arc<Engine>, keeper: &Keeper, command: Comm
         Command::UserDelete { user } => user::delete(engine, &user).await,
         Command::UserImport { lines } => user::import(engine, &lines.0).await,
         Command::UserExport { password_hashes } => user::export(engine, password_hashes).await,
-        Command::RoleAdd { name } => user::add_role(engine, name).await,
+        Command::RoleAdd { name, description } => user::add_role(engine, name, description).await,
         Command::RoleList => user::roles(engine).await,
         Command::RoleGrant { role, user } => user::set_role(engine, role, &user, true).await,
         Command::RoleRevoke { role, user } => user::set_role(engine, role, &user, false).await,
@@ -142,6 +154,10 @@ pub(crate) async fn execute(engine: &Arc<Engine>, keeper: &Keeper, command: Comm
         Command::ClientRotateSecret { id, keep } => client::rotate_secret(engine, id, keep).await,
         Command::ClientRemove { id } => client::remove(engine, id).await,
         Command::ClientRevoke { id, user } => client::revoke(engine, id, &user).await,
+        Command::ResourceAdd { draft, replaces } => resource::add(engine, *draft, replaces).await,
+        Command::ResourceList => resource::list(engine).await,
+        Command::ResourceShow { id } => resource::show(engine, &id).await,
+        Command::ResourceRemove { id } => resource::remove(engine, &id).await,
         Command::Explain { text } => explain::explain(engine, &text.0).await,
         Command::KeyList { kind } => key::list(engine, kind).await,
         Command::KeyRotate { kind: KeyKind::Signing, now } => key::rotate_signing(engine, keeper, now).await,

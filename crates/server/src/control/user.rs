@@ -8,8 +8,9 @@ use regrant_engine::{
     mint::ADMIN_ROLE,
     ports::{End, RoleChanged, UserChanged, UsersAdded},
     reason::Reason,
+    resource::LONGEST_WORDS,
     time::Time,
-    user::{self, PasswordRefused, User, UserDraft},
+    user::{self, PasswordRefused, Role, User, UserDraft},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -30,6 +31,18 @@ struct View {
     created_at: Time,
     #[serde(skip_serializing_if = "Option::is_none")]
     password_hash: Option<String>,
+}
+
+/// A role as it is shown.
+#[derive(Serialize)]
+struct RoleView {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    users: u64,
+    /// What it opens, by resources.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scopes: Vec<String>,
 }
 
 /// A line of an import. What the export gives can be read back; ids are made anew.
@@ -97,7 +110,7 @@ pub(super) async fn add(
     let new = user::prepare(engine, draft, hash).map_err(|why| Refused::Usage(why.to_string()))?;
     if new.roles.iter().any(|role| role == ADMIN_ROLE) {
         // The first administrator must not need a role that nobody could have made yet.
-        engine.store.add_role(ADMIN_ROLE.to_owned(), engine.now()).await?;
+        engine.store.add_role(ADMIN_ROLE.to_owned(), None, engine.now()).await?;
     }
     let id = new.id;
     match user::add(engine, vec![new]).await? {
@@ -274,24 +287,46 @@ fn parse_import(text: &str) -> Result<Vec<(String, Imported)>, Refused> {
         .collect()
 }
 
-pub(super) async fn add_role(engine: &Engine, name: String) -> Result<Reply, Refused> {
+pub(super) async fn add_role(engine: &Engine, name: String, description: Option<String>) -> Result<Reply, Refused> {
     if !user::is_role_name(&name) {
         return Err(Refused::Usage(format!(
             "\"{}\" cannot be a role: use 1 to 64 letters, digits and - _ . :",
             printable(&name)
         )));
     }
-    if !engine.store.add_role(name.clone(), engine.now()).await? {
+    let fits = |words: &String| (1..=LONGEST_WORDS).contains(&words.chars().count()) && printable(words) == *words;
+    if description.as_ref().is_some_and(|words| !fits(words)) {
+        return Err(Refused::Usage(format!(
+            "a role's description is 1 to {LONGEST_WORDS} characters, none of them hidden"
+        )));
+    }
+    if !engine.store.add_role(name.clone(), description.clone(), engine.now()).await? {
         return Err(Refused::No(format!("there is a role {name} already")));
     }
-    Reply::new(json!({"name": name, "users": 0}), format!("added the role {name}"))
+    let text = format!("added the role {name}");
+    Reply::new(RoleView { name, description, users: 0, scopes: vec![] }, text)
 }
 
 pub(super) async fn roles(engine: &Engine) -> Result<Reply, Refused> {
     let roles = engine.store.roles().await?;
-    let rows: Vec<_> = roles.iter().map(|(name, users)| vec![name.clone(), users.to_string()]).collect();
-    let text = if rows.is_empty() { "no roles yet".to_owned() } else { table(&["ROLE", "USERS"], &rows) };
-    let document: Vec<_> = roles.iter().map(|(name, users)| json!({"name": name, "users": users})).collect();
+    let resources = engine.store.resources().await?;
+    // What it opens: the scopes that are not everybody's.
+    let opens = |role: &str| -> Vec<String> {
+        let scopes = resources.iter().flat_map(|resource| &resource.metadata.scopes);
+        scopes.filter(|scope| scope.roles.iter().any(|known| known == role)).map(|scope| scope.name.clone()).collect()
+    };
+    let row = |role: &Role| {
+        let description = role.description.clone().unwrap_or_default();
+        vec![role.name.clone(), role.users.to_string(), opens(&role.name).join(", "), description]
+    };
+    let rows: Vec<_> = roles.iter().map(row).collect();
+    let headline = ["ROLE", "USERS", "SCOPES", "DESCRIPTION"];
+    let text = if rows.is_empty() { "no roles yet".to_owned() } else { table(&headline, &rows) };
+    let told = |role: &Role| {
+        let Role { name, description, users, .. } = role.clone();
+        RoleView { scopes: opens(&name), name, description, users }
+    };
+    let document: Vec<_> = roles.iter().map(told).collect();
     Reply::new(document, text)
 }
 

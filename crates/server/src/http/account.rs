@@ -211,7 +211,9 @@ async fn overview(app: &App, signed_in: &SignedIn, done: Option<&str>, look: Loo
     // This one first; the others stay newest first.
     devices.sort_by_key(|device| !device.is_current);
     let applications = consent::applications(&app.engine, user).await?;
+    let registry = app.engine.registry().await?;
     let applications = applications.into_iter().map(|found| Access {
+        described: found.scope.split(' ').filter_map(|part| registry.allowed_in_words(part)).collect(),
         id: found.client.id.0.to_string(),
         name: found.client.shown_name().to_owned(),
         scope: found.scope,

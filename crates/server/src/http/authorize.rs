@@ -73,9 +73,18 @@ pub(super) async fn show(
         Some(present) => app.engine.store.consent(present.user, client.id.clone()).await?,
         None => None,
     };
-    let step = authorize::step(&authorization, present.as_ref(), consent.as_ref(), done, app.engine.now());
+    let allowed = match &present {
+        Some(present) => authorize::for_user(&app.engine, &authorization, present.user).await?,
+        None => None,
+    };
+    let asked = allowed.as_ref().unwrap_or(&authorization);
+    let step = authorize::step(asked, present.as_ref(), consent.as_ref(), done, app.engine.now());
     match (step, &signed_in) {
-        (Step::Issue, Some(signed_in)) => match code::issue(&app.engine, &authorization, signed_in).await {
+        // RFC 6749 §4.1.2.1: nothing of it is this person's to allow.
+        (Step::Issue | Step::Consent, Some(_)) if allowed.is_none() => {
+            Ok(refuse(&app, &authorization.to, Refused::AccessDenied, look))
+        }
+        (Step::Issue, Some(signed_in)) => match code::issue(&app.engine, asked, signed_in).await {
             Ok(code) => Ok(answer(&app, &authorization.to, vec![("code", code.to_string())], look)),
             Err(broken) => {
                 tracing::error!(%broken, "a code could not be made");
@@ -123,14 +132,15 @@ pub(super) async fn asked_for(
         login_hint: asked.get("login_hint"),
         hinted_user: hint.as_ref().and_then(Option::as_ref).map(|hint| hint.user),
         hint_is_foreign: matches!(hint, Some(None)),
-        resource: asked.get("resource"),
+        resources: &asked.resources(),
         dpop_jkt: asked.get("dpop_jkt"),
         request: asked.get("request").is_some(),
         request_uri: asked.get("request_uri").is_some(),
         registration: asked.get("registration").is_some(),
     };
     let to = authorize::destination(client, &request).map_err(Told::Nowhere)?;
-    Ok(authorize::check(to.clone(), &request, &app.engine.settings).map_err(|error| (to, error)))
+    let registry = app.engine.registry().await?;
+    Ok(authorize::check(to.clone(), &request, &app.engine.settings, &registry).map_err(|error| (to, error)))
 }
 
 /// Tells the client why not.

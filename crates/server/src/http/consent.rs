@@ -7,10 +7,11 @@ use axum::{
     response::Response,
 };
 use regrant_engine::{
-    authorize::{Authorization, Refused},
+    authorize::{self, Authorization, Refused},
     consent,
     interaction::{Interaction, Kind},
     refresh::GrantKind,
+    resource::audiences,
     scope,
     single_sign_on::SignedIn,
 };
@@ -46,11 +47,15 @@ pub(super) async fn show(
     };
     let client = &asked.to.client;
     let lifetime = client.lifetime(app.engine.settings.lifetimes.of(GrantKind::Offline));
+    let (registry, targets) = (app.engine.registry().await?, audiences(&asked.audience));
+    let words = |part: &str| Some((part.to_owned(), registry.words(&targets, part)?.to_owned()));
+    let described: Vec<_> = asked.scope.split(' ').filter_map(words).collect();
     let page = Page::Consent {
         application: &Application::of(client),
         request,
         user: signed_in.record.identifier.as_deref().unwrap_or_default(),
         scope: &asked.scope,
+        described: &described,
         offline: scope::has(&asked.scope, scope::OFFLINE_ACCESS).then_some(lifetime.idle),
     };
     Ok(pages::respond(StatusCode::OK, &page, look, Some(&asked.to.redirect_uri)))
@@ -77,7 +82,7 @@ pub(super) async fn decide(
     }
     let session = &signed_in.record.session;
     let context = app.context(&peer, &headers);
-    consent::give(&app.engine, session.user, session.id, &asked.to.client.id, &asked.scope, &context).await?;
+    consent::give(&app.engine, session.user, session.id, &asked.to.client.id, &asked.to_allow, &context).await?;
     let next = interaction.consented(session.id).seal(&app.engine);
     Ok(see_other(&format!("/oauth2/authorize?resume={next}")))
 }
@@ -92,7 +97,10 @@ async fn waiting<'a>(app: &'a App, headers: &HeaderMap, request: &str) -> Result
         return Ok(Err(see_other(&format!("/oauth2/authorize?resume={request}"))));
     };
     Ok(match asked_for(app, &parameters).await? {
-        Ok(asked) => Ok(Waiting { look, interaction, asked, signed_in }),
+        Ok(asked) => match authorize::for_user(&app.engine, &asked, signed_in.record.session.user).await? {
+            Some(asked) => Ok(Waiting { look, interaction, asked, signed_in }),
+            None => Err(refuse(app, &asked.to, Refused::AccessDenied, look)),
+        },
         Err((to, error)) => Err(refuse(app, &to, error, look)),
     })
 }

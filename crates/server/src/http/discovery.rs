@@ -5,14 +5,14 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use regrant_engine::{dpop, scope};
+use regrant_engine::{claims::ClaimMapping, dpop, resource::Registry, scope, settings::Settings};
 use regrant_jose::Algorithm;
 use serde_json::{Value, json};
 
 use super::Shared;
 use crate::pages::LANGUAGES;
 
-/// How long a reader may keep it, in seconds. It changes with the version only.
+/// How long a reader may keep it, in seconds. It changes with the version, the configuration and the resources.
 const MAX_AGE: &str = "public, max-age=300";
 
 /// `GET /.well-known/openid-configuration` and `/.well-known/oauth-authorization-server`
@@ -22,10 +22,32 @@ pub(super) async fn show(State(app): State<Shared>) -> Response {
         (header::CACHE_CONTROL, MAX_AGE),
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
     ];
-    (headers, document(&app.engine.settings.issuer).to_string()).into_response()
+    // Without the store, what it does not know is left out: clients must be able to find the rest.
+    let registry = app.engine.registry().await.unwrap_or_else(|_| app.engine.resources.lately());
+    (headers, document(&app.engine.settings, &registry).to_string()).into_response()
 }
 
-fn document(issuer: &str) -> Value {
+fn document(settings: &Settings, registry: &Registry) -> Value {
+    let issuer = &settings.issuer;
+    let scopes: Vec<&str> = scope::KNOWN.into_iter().chain(registry.scopes()).collect();
+    let resources: Vec<&str> = registry.all().map(|resource| resource.id.as_str()).collect();
+    let mut document = known(issuer, &scopes);
+    // RFC 9728 §4.
+    if let Some(members) = document.as_object_mut().filter(|_| !resources.is_empty()) {
+        members.insert("protected_resources".to_owned(), json!(resources));
+    }
+    // Each once, although a scope may tell again what the standard's tell.
+    if let Some(claims) = document.get_mut("claims_supported").and_then(Value::as_array_mut) {
+        for name in settings.scope_claims.values().flat_map(ClaimMapping::names).map(Value::from) {
+            if !claims.contains(&name) {
+                claims.push(name);
+            }
+        }
+    }
+    document
+}
+
+fn known(issuer: &str, scopes: &[&str]) -> Value {
     let at = |path: &str| format!("{issuer}{path}");
     let confidential = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
     let everybody = ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"];
@@ -44,7 +66,7 @@ fn document(issuer: &str) -> Value {
         "backchannel_logout_supported": true,
         "backchannel_logout_session_supported": true,
         "jwks_uri": at("/.well-known/jwks.json"),
-        "scopes_supported": scope::KNOWN,
+        "scopes_supported": scopes,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "form_post"],
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],

@@ -90,6 +90,7 @@ impl From<Refreshed> for ApiError {
         match refreshed {
             Refreshed::Over(reason) => Self::Over(reason),
             Refreshed::Refused(refusal) => Self::Refused(refusal),
+            Refreshed::Elsewhere => Self::Audience,
             Refreshed::Limited(retry_after) => Self::Limited(retry_after),
             Refreshed::Ended | Refreshed::Tokens(_) => Self::Over(WireReason::Ended),
         }

@@ -15,7 +15,7 @@ use regrant_engine::{
     client::GrantType,
     grant::{
         Granted,
-        authorization_code::redeem,
+        authorization_code::{Redeemed, redeem},
         client_credentials::{self, Issued},
         refresh_token::{Renewed, renew},
     },
@@ -85,8 +85,11 @@ async fn answer(app: &App, connection: Connection, headers: &HeaderMap, body: Bo
         GrantType::AuthorizationCode => {
             let code = form.get("code").ok_or_else(|| missing("code"))?;
             let (redirect_uri, verifier) = (form.get("redirect_uri"), form.get("code_verifier"));
-            let granted = redeem(&app.engine, &client, code, redirect_uri, verifier, proof, context).await?;
-            granted.map(|granted| reply(&granted)).ok_or(OAuthError::InvalidGrant(None))
+            match redeem(&app.engine, &client, code, redirect_uri, verifier, &form.resources(), proof, context).await? {
+                Redeemed::Granted(granted) => Ok(reply(&granted)),
+                Redeemed::Refused => Err(OAuthError::InvalidGrant(None)),
+                Redeemed::Elsewhere => Err(OAuthError::InvalidTarget),
+            }
         }
         GrantType::RefreshToken => {
             let text = form.get("refresh_token").ok_or_else(|| missing("refresh_token"))?;
@@ -95,14 +98,13 @@ async fn answer(app: &App, connection: Connection, headers: &HeaderMap, body: Bo
                 Stopped::Unknown => OAuthError::InvalidGrant(Some(WireReason::Unknown)),
                 Stopped::Unavailable => OAuthError::Broken(regrant_engine::ports::Broken::Overloaded),
             })?;
-            match renew(&app.engine, &client, presented, form.get("scope"), proof, context).await? {
+            match renew(&app.engine, &client, presented, form.get("scope"), &form.resources(), proof, context).await? {
                 Renewed::Granted(granted) => Ok(reply(&granted)),
                 Renewed::Not(refreshed) => Err(refreshed.into()),
             }
         }
         GrantType::ClientCredentials => {
-            let (scope, resource) = (form.get("scope"), form.get("resource"));
-            match client_credentials::issue(&app.engine, &client, scope, resource, proof).await? {
+            match client_credentials::issue(&app.engine, &client, form.get("scope"), &form.resources(), proof).await? {
                 Issued::Token { access_token, expires_in, scope } => Ok(TokenReply {
                     access_token: &access_token.0,
                     token_type: token_type(proof.is_some()),

@@ -43,6 +43,8 @@ pub(crate) struct Access {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) scope: String,
+    /// What parts of it mean, where somebody has said so.
+    pub(crate) described: Vec<(String, String)>,
     pub(crate) since: Time,
     pub(crate) offline: bool,
 }
@@ -293,7 +295,7 @@ impl Access {
              <div class=\"ways\">\n{}</div>\n</li>\n",
             escaped(&crate::text::printable(&self.name)),
             words.since.replace("{at}", &shown(self.since, all)),
-            scopes_in_words(all, &self.scope),
+            scopes_in_words(all, &self.scope, &self.described),
             go(&at("withdraw", "client", &self.id), words.withdraw, &self.name)
         )
     }

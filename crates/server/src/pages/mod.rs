@@ -85,6 +85,8 @@ pub(crate) enum Page<'p> {
         user: &'p str,
         /// What for.
         scope: &'p str,
+        /// Those scopes that their resource has words for.
+        described: &'p [(String, String)],
         /// How long it lasts without use, if it outlives the session.
         offline: Option<Seconds>,
     },
@@ -228,9 +230,9 @@ impl Page<'_> {
                 let title = words.sign_in.to_owned();
                 (title, *application, login(words, request, identifier, *problem))
             }
-            Self::Consent { application, request, user, scope, offline } => {
+            Self::Consent { application, request, user, scope, described, offline } => {
                 let title = put(words.consent, "{app}", &application.name);
-                (title, Some(application), consent(words, application, request, user, scope, *offline))
+                (title, Some(application), consent(words, application, request, user, (scope, described), *offline))
             }
             Self::Logout { user, request } => {
                 let sentence = put(words.sign_out_everywhere, "{user}", user);
@@ -362,10 +364,10 @@ fn consent(
     application: &Application,
     request: &str,
     user: &str,
-    granted: &str,
+    (granted, described): (&str, &[(String, String)]),
     offline: Option<Seconds>,
 ) -> String {
-    let items = scopes_in_words(words, granted);
+    let items = scopes_in_words(words, granted, described);
     let lasts = match offline {
         None => words.consent_session.to_owned(),
         Some(idle) => {
@@ -389,13 +391,16 @@ fn consent(
 }
 
 /// What scopes mean, as items of a list.
-fn scopes_in_words(words: &Words, scopes: &str) -> String {
+fn scopes_in_words(words: &Words, scopes: &str, described: &[(String, String)]) -> String {
     let parts = scopes.split(' ').filter(|part| !part.is_empty());
-    parts.map(|part| format!("<li>{}</li>\n", in_words(words, part))).collect()
+    parts.map(|part| format!("<li>{}</li>\n", in_words(words, part, described))).collect()
 }
 
 /// What a scope means, for somebody who has never heard of scopes.
-fn in_words(words: &Words, part: &str) -> String {
+fn in_words(words: &Words, part: &str, described: &[(String, String)]) -> String {
+    if let Some((_, said)) = described.iter().find(|(name, _)| name == part) {
+        return escaped(&crate::text::printable(said));
+    }
     match part {
         scope::OPENID => words.scope_openid.to_owned(),
         scope::PROFILE => words.scope_profile.to_owned(),

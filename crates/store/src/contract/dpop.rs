@@ -74,7 +74,7 @@ async fn code_for(world: &World, client: &Arc<Client>, key: Option<KeyThumbprint
         ..Request::default()
     };
     let to = authorize::destination(Some(Arc::clone(client)), &request).unwrap();
-    let asked = authorize::check(to, &request, &engine.settings).unwrap();
+    let asked = authorize::check(to, &request, &engine.settings, &engine.registry().await.unwrap()).unwrap();
     let reference = sign_in(world, "ada", None).await;
     let signed_in = seen(world, &reference).await.expect("signed in");
     code::issue(&engine, &asked, &signed_in).await.unwrap().to_string()
@@ -82,8 +82,8 @@ async fn code_for(world: &World, client: &Arc<Client>, key: Option<KeyThumbprint
 
 async fn redeemed(world: &World, client: &Arc<Client>, code: &str, proof: Option<&Proof>) -> Option<Box<Tokens>> {
     let engine = world.engine();
-    let granted = redeem(&engine, client, code, Some(CALLBACK), Some(VERIFIER), proof, here(world)).await.unwrap();
-    granted.map(|granted| granted.tokens)
+    let granted = redeem(&engine, client, code, Some(CALLBACK), Some(VERIFIER), &[], proof, here(world)).await.unwrap();
+    granted.granted().map(|granted| granted.tokens)
 }
 
 async fn use_token(
@@ -96,7 +96,7 @@ async fn use_token(
     let presented = engine.refresh_keys.open(Endpoint::OAuth, &token).unwrap();
     let proof = key.map(|key| proof(&engine, key));
     let context = context(&engine, from.0, from.1);
-    came(renew(&engine, &client, presented, None, proof.as_ref(), context).await.unwrap())
+    came(renew(&engine, &client, presented, None, &[], proof.as_ref(), context).await.unwrap())
 }
 
 fn came(renewed: Renewed) -> Came {
@@ -192,7 +192,7 @@ pub(super) async fn a_proof_renews_once(world: World) {
     let seen_by_a_thief = proof(&engine, KEY);
     let with = async |token: &str| {
         let presented = engine.refresh_keys.open(Endpoint::OAuth, token).unwrap();
-        came(renew(&engine, &client, presented, None, Some(&seen_by_a_thief), here(&world)).await.unwrap())
+        came(renew(&engine, &client, presented, None, &[], Some(&seen_by_a_thief), here(&world)).await.unwrap())
     };
     let Came::Tokens(second, _) = with(&first).await else { panic!("it renews") };
     for token in [&first, &second] {

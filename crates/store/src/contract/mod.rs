@@ -19,6 +19,7 @@ mod key;
 mod logout;
 pub(crate) mod password;
 mod race;
+mod resource;
 mod rotation;
 mod row;
 mod session;
@@ -135,6 +136,11 @@ macro_rules! contract {
                 a_use_of_a_secret_is_noted_once_an_hour,
                 a_removed_client_is_gone_within_two_seconds_everywhere,
                 the_clients_of_the_configuration_are_kept_in_step,
+            }
+            each! { resource, $place;
+                a_resource_is_read_as_it_was_written,
+                a_removed_resource_is_gone_within_two_seconds_everywhere,
+                the_resources_of_the_configuration_are_kept_in_step,
             }
             each! { single_sign_on, $place;
                 a_reference_names_a_session_as_long_as_it_lives,

@@ -87,20 +87,20 @@ pub(super) async fn code(world: &World, client: &Arc<Client>, reference: &str, s
     let request =
         Request { response_type: Some("code"), redirect_uri: Some(CALLBACK), scope: Some(scope), ..Request::default() };
     let to = authorize::destination(Some(Arc::clone(client)), &request).unwrap();
-    let asked = authorize::check(to, &request, &engine.settings).unwrap();
+    let asked = authorize::check(to, &request, &engine.settings, &engine.registry().await.unwrap()).unwrap();
     let signed_in = seen(world, reference).await.expect("signed in");
     code::issue(&engine, &asked, &signed_in).await.unwrap().to_string()
 }
 
 pub(super) async fn tokens(world: &World, client: &Arc<Client>, code: &str) -> Option<Box<Tokens>> {
-    let redeemed = redeem(&world.engine(), client, code, Some(CALLBACK), None, None, here(world)).await.unwrap();
-    redeemed.map(|Granted { tokens, .. }| tokens)
+    let redeemed = redeem(&world.engine(), client, code, Some(CALLBACK), None, &[], None, here(world)).await.unwrap();
+    redeemed.granted().map(|Granted { tokens, .. }| tokens)
 }
 
 async fn refresh(world: &World, client: &Arc<Client>, token: &str) -> Result<String, WireReason> {
     let engine = world.engine();
     let presented = engine.refresh_keys.open(Endpoint::OAuth, token).unwrap();
-    match renew(&engine, client, presented, None, None, here(world)).await.unwrap() {
+    match renew(&engine, client, presented, None, &[], None, here(world)).await.unwrap() {
         Renewed::Granted(granted) => Ok(text(&granted.tokens)),
         Renewed::Not(Refreshed::Over(reason)) => Err(reason),
         Renewed::Not(other) => panic!("{other:?}"),
@@ -174,10 +174,13 @@ pub(super) async fn of_many_redemptions_at_once_one_is_the_first_and_the_others_
     let reference = sign_in(&world, "ada", None).await;
     for _ in 0..5 {
         let code = code(&world, &client, &reference, "a").await;
-        let work = (0..6).map(|_| {
-            let (engine, client, code, context) = (world.engine(), Arc::clone(&client), code.clone(), here(&world));
-            async move { redeem(&engine, &client, &code, Some(CALLBACK), None, None, context).await.unwrap() }
-        });
+        let work =
+            (0..6).map(|_| {
+                let (engine, client, code, context) = (world.engine(), Arc::clone(&client), code.clone(), here(&world));
+                async move {
+                    redeem(&engine, &client, &code, Some(CALLBACK), None, &[], None, context).await.unwrap().granted()
+                }
+            });
         let granted: Vec<_> = at_once(work.collect()).await.into_iter().flatten().collect();
         let [Granted { tokens, .. }] = granted.as_slice() else { panic!("{} were granted", granted.len()) };
         assert_eq!(refresh(&world, &client, &text(tokens)).await, Err(WireReason::Reused));
@@ -210,7 +213,7 @@ pub(super) async fn a_code_against_an_end_gives_nothing_that_lives_on(world: Wor
         let code = code(&world, &client, &reference, "a").await;
         let redeeming = {
             let (engine, client, context) = (world.engine(), Arc::clone(&client), here(&world));
-            async move { redeem(&engine, &client, &code, Some(CALLBACK), None, None, context).await.unwrap() }
+            async move { redeem(&engine, &client, &code, Some(CALLBACK), None, &[], None, context).await.unwrap().granted() }
         };
         let ending = {
             let engine = world.engine();
@@ -416,7 +419,8 @@ pub(super) async fn the_applications_with_access_are_those_that_were_allowed_or_
     }
     let seen_of = async |user| {
         let applications = consent::applications(&world.engine(), user).await.unwrap();
-        let told = applications.into_iter().map(|app| (app.client.id.0.to_string(), app.scope, app.online, app.offline));
+        let told =
+            applications.into_iter().map(|app| (app.client.id.0.to_string(), app.scope, app.online, app.offline));
         told.collect::<Vec<_>>()
     };
     let mut found = seen_of(ada).await;

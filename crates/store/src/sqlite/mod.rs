@@ -22,6 +22,7 @@ mod grants;
 mod key;
 mod login;
 mod refresh;
+mod resource;
 mod role;
 mod row;
 mod session;
@@ -44,15 +45,16 @@ use regrant_engine::{
     ports::{
         Access, Answer, Broken, ClientAdded, ClientRemoved, ClientsKept, CodeJudge, End, Facts, GrantsEnded, Identity,
         Judge, KeyMarked, Loaded, LogoutClaim, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, Random,
-        Redemption, Retention, RingSwapped, RoleChanged, SecretRotated, SessionFilter, SignInRecord, Store, Swept,
-        TimelineOf, UserChanged, UserSelector, UsersAdded, Verdict, Wanted,
+        Redemption, ResourceAdded, ResourceRemoved, ResourcesKept, Retention, RingSwapped, RoleChanged, SecretRotated,
+        SessionFilter, SignInRecord, Store, Swept, TimelineOf, UserChanged, UserSelector, UsersAdded, Verdict, Wanted,
     },
     refresh::{Authentication, Grant},
     refresh_key::{KeyMark, RefreshKeyRecord},
+    resource::Resource,
     session::{Session, SessionRecord},
     time::{Seconds, Time},
     token::{GrantId, KeyId},
-    user::{Identifier, NewUser, User},
+    user::{Identifier, NewUser, Role, User},
 };
 use rusqlite::Connection;
 
@@ -292,11 +294,11 @@ impl Store for SqliteStore {
         self.write_with(move |db, random| user::delete(db, random, &user, end))
     }
 
-    fn add_role(&self, name: String, at: Time) -> Answer<'_, bool> {
-        self.write(move |db| role::add(db, &name, at))
+    fn add_role(&self, name: String, description: Option<String>, at: Time) -> Answer<'_, bool> {
+        self.write(move |db| role::add(db, &name, description.as_deref(), at))
     }
 
-    fn roles(&self) -> Answer<'_, Vec<(String, u64)>> {
+    fn roles(&self) -> Answer<'_, Vec<Role>> {
         self.read(role::list)
     }
 
@@ -340,6 +342,22 @@ impl Store for SqliteStore {
 
     fn keep_clients(&self, wanted: Vec<Client>, end: End) -> Answer<'_, ClientsKept> {
         self.write_with(move |db, random| client::keep(db, random, &wanted, end))
+    }
+
+    fn add_resource(&self, resource: Resource, replaces: bool, event: Event) -> Answer<'_, ResourceAdded> {
+        self.write(move |db| resource::add(db, &resource, replaces, &event))
+    }
+
+    fn resources(&self) -> Answer<'_, Vec<Resource>> {
+        self.read(resource::list)
+    }
+
+    fn remove_resource(&self, id: String, event: Event) -> Answer<'_, ResourceRemoved> {
+        self.write(move |db| resource::remove(db, &id, &event))
+    }
+
+    fn keep_resources(&self, wanted: Vec<Resource>, end: End) -> Answer<'_, ResourcesKept> {
+        self.write_with(move |db, random| resource::keep(db, random, &wanted, end))
     }
 
     fn add_sign_in(&self, new: NewSignIn) -> Answer<'_, bool> {

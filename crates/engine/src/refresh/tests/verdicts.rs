@@ -18,15 +18,16 @@ use crate::{
     mint::Mint,
     ports::{
         Access, Answer, ClientAdded, ClientRemoved, ClientsKept, Clock, CodeJudge, End, GrantsEnded, Identity,
-        KeyMarked, LogoutClaim, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, Redemption, Retention,
-        RingSwapped, RoleChanged, SecretRotated, SessionFilter, SignInRecord, Store, Swept, TimelineOf, Unobserved,
-        UserChanged, UserSelector, UsersAdded,
+        KeyMarked, LogoutClaim, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, Redemption,
+        ResourceAdded, ResourceRemoved, ResourcesKept, Retention, RingSwapped, RoleChanged, SecretRotated,
+        SessionFilter, SignInRecord, Store, Swept, TimelineOf, Unobserved, UserChanged, UserSelector, UsersAdded,
     },
     refresh_key::{KeyMark, RefreshKeyRecord},
+    resource::Resource,
     session::SessionRecord,
     settings::Settings,
     token::{Master, RefreshKeys},
-    user::{Identifier, NewUser, User},
+    user::{Identifier, NewUser, Role, User},
 };
 
 const OLD_MASTER: KeyId = KeyId(1);
@@ -47,6 +48,7 @@ fn engine(loaded: Loaded, now: Time) -> Arc<Engine> {
         digests: Digests::new(b"secret").unwrap(),
         hasher: Hasher::new(cheap, 1, 1, random.clone()).unwrap(),
         clients: crate::client::Clients::default(),
+        resources: crate::resource::Resources::default(),
         settings: Settings::new(issuer),
         random,
         observer: Arc::new(Unobserved),
@@ -120,8 +122,8 @@ never_asked! {
     fn upgrade_password(UserId, String, String) -> ();
     fn set_disabled(UserSelector, bool, End) -> UserChanged;
     fn delete_user(UserSelector, End) -> UserChanged;
-    fn add_role(String, Time) -> bool;
-    fn roles() -> Vec<(String, u64)>;
+    fn add_role(String, Option<String>, Time) -> bool;
+    fn roles() -> Vec<Role>;
     fn remove_role(String) -> bool;
     fn set_role(String, UserSelector, bool, End) -> RoleChanged;
     fn add_client(Client, Event) -> ClientAdded;
@@ -131,6 +133,10 @@ never_asked! {
     fn note_client_secret(ClientId, SecretId, Time) -> ();
     fn remove_client(ClientId, End, Event) -> ClientRemoved;
     fn keep_clients(Vec<Client>, End) -> ClientsKept;
+    fn add_resource(Resource, bool, Event) -> ResourceAdded;
+    fn resources() -> Vec<Resource>;
+    fn remove_resource(String, Event) -> ResourceRemoved;
+    fn keep_resources(Vec<Resource>, End) -> ResourcesKept;
     fn add_sign_in(NewSignIn) -> bool;
     fn sign_in([u8; 32]) -> Option<SignInRecord>;
     fn add_code(Code) -> ();

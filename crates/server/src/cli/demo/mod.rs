@@ -141,7 +141,7 @@ async fn add_user(running: &Running) -> Turn<()> {
     claims.insert("name".to_owned(), json!("Ada Lovelace"));
     let password = Some(Secret(Zeroizing::new(PASSWORD.to_owned())));
     let add = Command::UserAdd { identifier: EMAIL.to_owned(), password, roles: vec!["editor".to_owned()], claims };
-    for command in [Command::RoleAdd { name: "editor".to_owned() }, add] {
+    for command in [Command::RoleAdd { name: "editor".to_owned(), description: None }, add] {
         control::execute(&running.engine, &running.keeper, command).await.map_err(|refused| format!("{refused:?}"))?;
     }
     Ok(())

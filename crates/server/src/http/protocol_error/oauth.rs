@@ -105,6 +105,7 @@ impl From<Refreshed> for OAuthError {
             Refreshed::Refused(Refusal::Proof) => Self::InvalidProof(UNPROVEN),
             Refreshed::Refused(Refusal::Scope) => Self::InvalidScope,
             Refreshed::Refused(Refusal::StepUp) => Self::InteractionRequired,
+            Refreshed::Elsewhere => Self::InvalidTarget,
             Refreshed::Limited(retry_after) => Self::Limited(retry_after),
             Refreshed::Ended | Refreshed::Tokens(_) => Self::InvalidGrant(Some(WireReason::Ended)),
         }
@@ -240,7 +241,7 @@ pub(in crate::http) fn refused(refused: Refused) -> (&'static str, &'static str)
         Refused::InvalidTarget => ("invalid_target", "Tokens for this resource cannot be asked for."),
         Refused::LoginRequired => ("login_required", "Somebody has to sign in."),
         Refused::ConsentRequired => ("consent_required", "Somebody has to be asked."),
-        Refused::AccessDenied => ("access_denied", "The person said no."),
+        Refused::AccessDenied => ("access_denied", "The person said no, or may do nothing of this."),
         Refused::RequestNotSupported => ("request_not_supported", "Request objects are not offered."),
         Refused::RequestUriNotSupported => ("request_uri_not_supported", "Request objects are not offered."),
         Refused::RegistrationNotSupported => ("registration_not_supported", "Registration is not offered."),

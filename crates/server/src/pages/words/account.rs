@@ -160,6 +160,9 @@ pub(super) const ENGLISH: AccountWords = AccountWords {
         | EventKind::ClientAdded
         | EventKind::ClientChanged
         | EventKind::ClientSecretRotated
+        | EventKind::ResourceAdded
+        | EventKind::ResourceChanged
+        | EventKind::ResourceRemoved
         | EventKind::LogoutDelivered
         | EventKind::LogoutGaveUp
         | EventKind::KeyCreated
@@ -291,6 +294,9 @@ pub(super) const GERMAN: AccountWords = AccountWords {
         | EventKind::ClientAdded
         | EventKind::ClientChanged
         | EventKind::ClientSecretRotated
+        | EventKind::ResourceAdded
+        | EventKind::ResourceChanged
+        | EventKind::ResourceRemoved
         | EventKind::LogoutDelivered
         | EventKind::LogoutGaveUp
         | EventKind::KeyCreated
