@@ -20,4 +20,5 @@ mod pages;
 #[path = "../e2e/support/mod.rs"]
 mod support;
 mod token;
+mod weekly_job;
 mod world;
