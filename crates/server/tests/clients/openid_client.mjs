@@ -3,49 +3,10 @@
 import * as oidc from "openid-client";
 import { importPKCS8 } from "jose";
 import assert from "node:assert/strict";
+import { Browser, CALLBACK, did, EMAIL, ISSUER, JOB_SECRET, WEB_SECRET } from "./walk.mjs";
 
-const { ISSUER, EMAIL, PASSWORD, WEB_SECRET, JOB_SECRET } = process.env;
-const CALLBACK = "http://127.0.0.1:9/cb";
 // The issuer is http on a loopback address, which the library wants to be told is meant.
 const insecure = { execute: [oidc.allowInsecureRequests] };
-
-/** A browser without script: one cookie, redirects, forms. */
-class Browser {
-  cookie = "";
-
-  async go(url, init = {}) {
-    for (let hops = 0; hops < 12; hops += 1) {
-      const headers = { ...init.headers, ...(this.cookie && { cookie: this.cookie }) };
-      const response = await fetch(url, { ...init, headers, redirect: "manual" });
-      for (const line of response.headers.getSetCookie()) this.cookie = line.split(";")[0];
-      if (response.status === 303) {
-        url = new URL(response.headers.get("location"), url);
-        init = {};
-        if (!url.href.startsWith(ISSUER)) return url;
-        continue;
-      }
-      const page = await response.text();
-      assert.equal(response.status, 200, page);
-      const next = this.fill(page);
-      if (!next) return page;
-      [url, init] = next;
-    }
-    throw new Error("it goes round in circles");
-  }
-
-  fill(page) {
-    const request = /name="request" value="([^"]*)"/.exec(page)?.[1];
-    const action = /<form method="post" action="([^"]*)"/.exec(page)?.[1];
-    if (!request || !action) return undefined;
-    const fields = { request };
-    if (action === "/login") Object.assign(fields, { identifier: EMAIL, password: PASSWORD });
-    if (action === "/consent") fields.decision = "allow";
-    return [
-      new URL(action, ISSUER),
-      { method: "POST", headers: { origin: ISSUER }, body: new URLSearchParams(fields) },
-    ];
-  }
-}
 
 async function signIn(config, browser, more = {}, options = undefined) {
   const verifier = oidc.randomPKCECodeVerifier();
@@ -87,12 +48,14 @@ for (const [method, authentication] of [
     const user = await oidc.fetchUserInfo(config, tokens.access_token, claims.sub);
     assert.equal(user.email, EMAIL);
     assert.equal(user.name, "Ada");
+    did("discovery", "code", "id_token", "userinfo");
 
     const renewed = await oidc.refreshTokenGrant(config, tokens.refresh_token);
     assert.notEqual(renewed.refresh_token, tokens.refresh_token);
     assert.equal(renewed.claims().sub, claims.sub);
     const told = await oidc.tokenIntrospection(config, renewed.access_token);
     assert.equal(told.active, true);
+    did("refresh", "introspection");
 
     // The same sign-in for another request, and a new one when it is asked for.
     const again = await signIn(config, browser, { prompt: "none" });
@@ -112,6 +75,7 @@ for (const [method, authentication] of [
     assert.equal((await browser.go(bye)).href, "http://127.0.0.1:9/bye?state=s");
     await assert.rejects(oidc.refreshTokenGrant(config, online.refresh_token), { error: "invalid_grant" });
     await assert.rejects(signIn(config, browser, { prompt: "none" }), { error: "login_required" });
+    did("revocation", "logout");
   });
 }
 
@@ -152,6 +116,7 @@ await flow("code, public, DPoP", async () => {
   await oidc.tokenRevocation(config, third.refresh_token);
   const over = oidc.refreshTokenGrant(config, third.refresh_token, undefined, { DPoP });
   await assert.rejects(over, { error: "invalid_grant" });
+  did("dpop");
 });
 
 await flow("client credentials, DPoP by each algorithm", async () => {
@@ -167,12 +132,14 @@ await flow("client credentials", async () => {
   const config = await oidc.discovery(new URL(ISSUER), "job", undefined, oidc.ClientSecretBasic(JOB_SECRET), insecure);
   const tokens = await oidc.clientCredentialsGrant(config, { scope: "stock:read" });
   assert.equal(tokens.scope, "stock:read");
+  did("client_credentials");
 });
 
 await flow("client credentials, private_key_jwt", async () => {
   const key = await importPKCS8(process.env.SIGNER_KEY, "ES256");
   const config = await oidc.discovery(new URL(ISSUER), "signer", undefined, oidc.PrivateKeyJwt(key), insecure);
   for (let times = 0; times < 2; times += 1) await oidc.clientCredentialsGrant(config);
+  did("private_key_jwt");
 });
 
 for (const name of done) console.log(`done: ${name}`);

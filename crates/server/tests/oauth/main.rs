@@ -24,4 +24,5 @@ mod resources;
 #[path = "../e2e/support/mod.rs"]
 mod support;
 mod token;
+mod weekly_job;
 mod world;
