@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    Engine,
+    Engine, acr,
     id::{ClientId, SessionId, UserId},
     mint::IdToken,
     ports::Broken,
@@ -25,6 +25,8 @@ struct IdClaims<'a> {
     nonce: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     amr: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<&'static str>,
     azp: &'a str,
     at_hash: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +49,7 @@ pub fn of(engine: &Engine, client: &ClientId, tokens: &Tokens, nonce: Option<&st
         auth_time: tokens.facts.auth_time.seconds(),
         nonce,
         amr: &tokens.facts.amr,
+        acr: acr::of(&tokens.facts.amr),
         azp: &client.0,
         at_hash: at_hash(&tokens.access_token.0),
         sid: tokens.session.map(|session| session.to_string()),

@@ -4,6 +4,7 @@
 //! that it renews, [`session`] lists and ends them, [`user`] holds the people, [`mint`] makes the access tokens, [`ports`]
 //! says what the engine needs of the world.
 
+pub mod acr;
 pub mod authorize;
 pub mod backchannel_logout;
 pub mod claims;

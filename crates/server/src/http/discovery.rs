@@ -5,7 +5,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use regrant_engine::{claims::ClaimMapping, dpop, resource::Registry, scope, settings::Settings};
+use regrant_engine::{acr, claims::ClaimMapping, dpop, resource::Registry, scope, settings::Settings};
 use regrant_jose::Algorithm;
 use serde_json::{Value, json};
 
@@ -82,11 +82,12 @@ fn known(issuer: &str, scopes: &[&str]) -> Value {
         "dpop_signing_alg_values_supported": proofs,
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "claims_supported": [
-            "sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "amr", "azp", "at_hash", "sid", "name", "family_name",
+            "sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "at_hash", "sid", "name", "family_name",
             "given_name", "middle_name", "nickname", "preferred_username", "profile", "picture", "website", "gender",
             "birthdate", "zoneinfo", "locale", "updated_at", "email", "email_verified", "address", "phone_number",
             "phone_number_verified",
         ],
+        "acr_values_supported": acr::VALUES,
         "claim_types_supported": ["normal"],
         "ui_locales_supported": LANGUAGES.map(|words| words.language),
         "claims_parameter_supported": false,
