@@ -204,18 +204,29 @@ pub fn check(to: Destination, request: &Request<'_>, settings: &Settings) -> Res
     if request.hint_is_foreign {
         return Err(Refused::InvalidRequest("id_token_hint is not an ID token of this server"));
     }
-    let scope = scope_of(&to.client, request.scope).ok_or(Refused::InvalidScope)?;
+    let (scope, audience) = wanted(&to.client, request.scope, request.resource, settings)?;
+    let nonce = request.nonce.map(str::to_owned);
+    Ok(Authorization { to, scope, audience, nonce, challenge, prompt, max_age, hinted_user: request.hinted_user })
+}
+
+/// What a client may have of what it asks for, and whom the access tokens are for.
+pub(crate) fn wanted(
+    client: &Client,
+    scope: Option<&str>,
+    resource: Option<&str>,
+    settings: &Settings,
+) -> Result<(String, String), Refused> {
+    let scope = scope_of(client, scope).ok_or(Refused::InvalidScope)?;
     // RFC 8707 §2: an absolute URI without a fragment, and one that may be asked for.
     let is_uri = |uri: &&str| redirect_uri::Parts::of(uri).is_ok();
-    let audience = match request.resource {
+    let audience = match resource {
         None => settings.audience.clone(),
         asked => {
             let asked = settings.audience_for(asked.filter(is_uri).or(Some("")));
             asked.filter(|audience| !audience.is_empty()).ok_or(Refused::InvalidTarget)?
         }
     };
-    let nonce = request.nonce.map(str::to_owned);
-    Ok(Authorization { to, scope, audience, nonce, challenge, prompt, max_age, hinted_user: request.hinted_user })
+    Ok((scope, audience))
 }
 
 /// RFC 9700 §2.1.1: required of public clients, and of the others unless their operator says otherwise; S256 only.

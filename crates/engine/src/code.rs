@@ -161,4 +161,4 @@ fn is_of(challenge: &str, verifier: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

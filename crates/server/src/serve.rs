@@ -143,7 +143,7 @@ impl Running {
         let control = ControlSocket::listen(&directory).map_err(|error| {
             StartError::Home(HomeError::File(format!("cannot listen on {}/control.sock: {error}", directory.display())))
         })?;
-        let app = App::new(Arc::clone(&engine), &config);
+        let app = App::new(Arc::clone(&engine), Arc::clone(&keeper), &config);
         let (stop, stopped) = oneshot::channel();
         let limits = http::Limits { connections: config.limits.connections };
         let (acceptor, watch) = tls.unzip();

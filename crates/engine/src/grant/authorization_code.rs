@@ -17,7 +17,7 @@ use crate::{
     id_token,
     ports::{Broken, Loaded, Redemption},
     reason::{Life, Reason},
-    refresh::{Grant, GrantKind, Holding, Owner, Pace, State, Suspicion, Terms, Tokens, ending},
+    refresh::{Authentication, Grant, GrantKind, Holding, Owner, Pace, State, Suspicion, Terms, Tokens, ending},
     scope,
     session::SessionRecord,
     single_sign_on::hash,
@@ -55,18 +55,29 @@ pub async fn redeem(
         Redemption::Granted { loaded, authentication, nonce, .. } => (loaded, authentication, nonce),
         Redemption::Refused | Redemption::Reused { .. } => return Ok(None),
     };
+    granted(engine, client, &loaded, authentication, nonce.as_deref()).map(Some)
+}
+
+/// The tokens of a new grant.
+pub(super) fn granted(
+    engine: &Engine,
+    client: &Client,
+    loaded: &Loaded,
+    authentication: Authentication,
+    nonce: Option<&str>,
+) -> Result<Granted, Broken> {
     let terms = Terms { authentication: Some(authentication), ..Terms::of(client) };
     let renews = client.may(GrantType::RefreshToken);
-    let tokens = Box::new(Tokens::fresh(engine, &loaded, &terms, engine.now(), renews)?);
+    let tokens = Box::new(Tokens::fresh(engine, loaded, &terms, engine.now(), renews)?);
     let id_token = match scope::has(&tokens.scope, scope::OPENID) {
-        true => Some(id_token::of(engine, &client.id, &tokens, nonce.as_deref())?),
+        true => Some(id_token::of(engine, &client.id, &tokens, nonce)?),
         false => None,
     };
-    Ok(Some(Granted { tokens, id_token }))
+    Ok(Granted { tokens, id_token })
 }
 
 /// The grant that a good code becomes.
-fn good(engine: &Engine, client: &Client, loaded: &LoadedCode, context: &Context, now: Time) -> Redemption {
+pub(super) fn good(engine: &Engine, client: &Client, loaded: &LoadedCode, context: &Context, now: Time) -> Redemption {
     let (Some(session), code) = (&loaded.session, &loaded.code) else {
         return Redemption::Refused;
     };
@@ -148,7 +159,13 @@ fn grant_of(
 }
 
 /// Somebody has a copy of the code: what it gave ends, whoever holds it.
-fn reused(engine: &Arc<Engine>, grant: GrantId, loaded: &LoadedCode, context: &Context, now: Time) -> Redemption {
+pub(super) fn reused(
+    engine: &Arc<Engine>,
+    grant: GrantId,
+    loaded: &LoadedCode,
+    context: &Context,
+    now: Time,
+) -> Redemption {
     let code = &loaded.code;
     let mut event = Event::new(EventKind::CodeReused, now, Actor::User, &*engine.random)
         .user(code.user)

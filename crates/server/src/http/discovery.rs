@@ -5,7 +5,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use regrant_engine::scope;
+use regrant_engine::{client::GrantType, scope};
 use regrant_jose::Algorithm;
 use serde_json::{Value, json};
 
@@ -33,6 +33,7 @@ fn document(issuer: &str) -> Value {
         "issuer": issuer,
         "authorization_endpoint": at("/oauth2/authorize"),
         "token_endpoint": at("/oauth2/token"),
+        "device_authorization_endpoint": at("/oauth2/device_authorization"),
         "userinfo_endpoint": at("/oauth2/userinfo"),
         "revocation_endpoint": at("/oauth2/revoke"),
         "introspection_endpoint": at("/oauth2/introspect"),
@@ -43,7 +44,7 @@ fn document(issuer: &str) -> Value {
         "scopes_supported": scope::KNOWN,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "form_post"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "grant_types_supported": GrantType::NAMES,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "token_endpoint_auth_methods_supported": everybody,

@@ -3,6 +3,7 @@
 //! A request passes: the listener's caps (`listener.rs`), the router here, a handler that parses (`session.rs`,
 //! `verify.rs`, …), the engine, and back through the success reply or `protocol_error.rs`, the only map to wire errors.
 
+mod admin;
 mod authorize;
 mod body;
 mod caller;
@@ -11,6 +12,8 @@ mod consent;
 mod contexts;
 mod cookie;
 mod cors;
+mod device;
+mod device_authorization;
 mod discovery;
 mod forwarded;
 mod health;
@@ -48,13 +51,14 @@ use axum::{
     routing::{get, post},
 };
 use regrant_engine::Engine;
+use tokio::sync::Mutex;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::{
     contexts::Contexts, cookie::CookieRules, forwarded::Proxies, protocol_error::ApiError, same_origin::Origins,
     sign_in_cookie::SignInCookie,
 };
-use crate::{config::Config, pages};
+use crate::{config::Config, keeper::Keeper, pages};
 
 pub(crate) use cookie::is_loopback;
 pub(crate) use listener::{Limits, Site, breathe, serve};
@@ -70,13 +74,16 @@ pub(crate) struct App {
     proxies: Proxies,
     contexts: Contexts,
     document: Bytes,
+    keeper: Arc<Keeper>,
+    /// Held by whoever changes something by the admin API (`admin/entity.rs`).
+    admin_turn: Mutex<()>,
 }
 
 type Shared = Arc<App>;
 
 impl App {
     /// For the engine's issuer.
-    pub(crate) fn new(engine: Arc<Engine>, config: &Config) -> Arc<Self> {
+    pub(crate) fn new(engine: Arc<Engine>, keeper: Arc<Keeper>, config: &Config) -> Arc<Self> {
         let issuer = engine.settings.issuer.clone();
         let cookies = CookieRules::new(&issuer, config.session.same_site);
         Arc::new(Self {
@@ -86,6 +93,8 @@ impl App {
             origins: Origins::new(&issuer, &config.server.allowed_origins),
             proxies: Proxies::new(&config.server.trusted_proxies),
             contexts: Contexts::new(),
+            keeper,
+            admin_turn: Mutex::new(()),
             engine,
         })
     }
@@ -146,6 +155,7 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(openapi::show))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
+        .merge(admin::routes())
 }
 
 /// The OAuth endpoints and the pages. They are not in the document: their RFCs describe the ones, and `discovery.rs` says which
@@ -160,12 +170,14 @@ fn provider() -> Router<Shared> {
         .route("/.well-known/oauth-authorization-server", discovery)
         .route("/oauth2/authorize", get(authorize::show).post(authorize::post))
         .route("/oauth2/token", post(token::token))
+        .route("/oauth2/device_authorization", post(device_authorization::begin))
         .route("/oauth2/userinfo", get(userinfo::show).post(userinfo::show))
         .route("/oauth2/introspect", post(introspect::show))
         .route("/oauth2/revoke", post(revoke::end))
         .route("/oauth2/logout", get(logout::begin).post(logout::post))
         .route("/login", get(login::show).post(login::sign_in))
         .route("/consent", get(consent::show).post(consent::decide))
+        .route("/device", get(device::show).post(device::post))
         .route("/logout", get(logout::show).post(logout::confirm))
         .route(pages::STYLE_PATH, get(style))
 }

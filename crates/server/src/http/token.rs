@@ -17,6 +17,7 @@ use regrant_engine::{
         Granted,
         authorization_code::redeem,
         client_credentials::{self, Issued},
+        device_code::{Polled, poll},
         refresh_token::{Renewed, renew},
     },
     reason::WireReason,
@@ -98,7 +99,17 @@ pub(super) async fn token(
                 Issued::Audience => Err(OAuthError::InvalidTarget),
             }
         }
-        GrantType::DeviceCode => Err(OAuthError::UnsupportedGrantType),
+        GrantType::DeviceCode => {
+            let code = form.get("device_code").ok_or_else(|| missing("device_code"))?;
+            match poll(&app.engine, &client, code, context).await? {
+                Polled::Granted(granted) => Ok(reply(&granted)),
+                Polled::Refused => Err(OAuthError::InvalidGrant(None)),
+                Polled::Expired => Err(OAuthError::ExpiredToken),
+                Polled::Denied => Err(OAuthError::AccessDenied),
+                Polled::Pending => Err(OAuthError::AuthorizationPending),
+                Polled::SlowDown => Err(OAuthError::SlowDown),
+            }
+        }
     }
 }
 

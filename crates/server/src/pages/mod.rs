@@ -6,6 +6,7 @@
 //! 3. [`respond`] adds the headers. Nothing runs and nothing is loaded but the style sheet and the application's own logo, and no
 //!    other site can frame a page (RFC 9700 §4.16).
 
+mod device;
 mod words;
 
 use aws_lc_rs::digest;
@@ -22,6 +23,7 @@ use regrant_engine::{
 };
 
 use crate::timeline::escaped;
+pub(crate) use device::{DevicePage, WrongCode};
 pub(crate) use words::{ENGLISH, Words};
 
 /// The one style sheet.
@@ -91,6 +93,8 @@ pub(crate) enum Page<'p> {
     },
     /// Signed out, and nowhere to go.
     SignedOut,
+    /// Connect a device.
+    Device(DevicePage<'p>),
     /// Something went wrong that no application can be told.
     Error {
         /// What, why, and the way out.
@@ -199,6 +203,10 @@ impl Page<'_> {
                 (words.sign_out_question.to_owned(), None, format!("<p>{sentence}</p>\n{form}"))
             }
             Self::SignedOut => (words.signed_out.to_owned(), None, format!("<p>{}</p>\n", words.signed_out_what)),
+            Self::Device(page) => {
+                let (title, body) = page.parts(words);
+                (title, None, body)
+            }
             Self::Error { sentence } => (words.failed.to_owned(), None, format!("<p>{}</p>\n", escaped(sentence))),
             Self::FormPost { action, application, fields } => {
                 let title = put(words.going_on, "{app}", &application.name);
@@ -263,6 +271,20 @@ fn consent(
     granted: &str,
     offline: Option<Seconds>,
 ) -> String {
+    let (items, lasts) = list_of(words, application, granted, offline);
+    let buttons = button("allow", " class=\"primary\" name=\"decision\" value=\"allow\"", words.allow)
+        + &button("deny", " name=\"decision\" value=\"deny\"", words.deny);
+    format!(
+        "<p>{}</p>\n<ul class=\"granted\">\n{items}</ul>\n<p>{lasts} {}</p>\n{}<p class=\"quiet\">{}</p>\n",
+        put(words.consent_intro, "{app}", &application.name),
+        words.consent_for_ever,
+        form("post", "/consent", request, &buttons),
+        put(words.not_you, "{user}", user)
+    )
+}
+
+/// What is allowed, as items of a list, and how long it lasts.
+fn list_of(words: &Words, application: &Application, granted: &str, offline: Option<Seconds>) -> (String, String) {
     let items: String = granted
         .split(' ')
         .filter(|part| !part.is_empty())
@@ -275,15 +297,7 @@ fn consent(
             put(&words.consent_offline.replace("{days}", &days), "{app}", &application.name)
         }
     };
-    let buttons = button("allow", " class=\"primary\" name=\"decision\" value=\"allow\"", words.allow)
-        + &button("deny", " name=\"decision\" value=\"deny\"", words.deny);
-    format!(
-        "<p>{}</p>\n<ul class=\"granted\">\n{items}</ul>\n<p>{lasts} {}</p>\n{}<p class=\"quiet\">{}</p>\n",
-        put(words.consent_intro, "{app}", &application.name),
-        words.consent_for_ever,
-        form("post", "/consent", request, &buttons),
-        put(words.not_you, "{user}", user)
-    )
+    (items, lasts)
 }
 
 /// What a scope means, for somebody who has never heard of scopes.

@@ -38,6 +38,20 @@ fn samples(application: &Application) -> Vec<(&'static str, Page<'_>)> {
         ),
         ("logout", Page::Logout { user: EVIL, request: EVIL }),
         ("signed out", Page::SignedOut),
+        ("device", Page::Device(DevicePage::Enter { typed: EVIL, wrong: Some(WrongCode::Limited(Seconds(5))) })),
+        (
+            "device to be connected",
+            Page::Device(DevicePage::Confirm {
+                application,
+                request: EVIL,
+                user: EVIL,
+                code: "BCDF-GHJK",
+                scope: "openid offline_access x<y",
+                offline: Some(Seconds::days(90)),
+            }),
+        ),
+        ("device connected", Page::Device(DevicePage::Done { application, allowed: true })),
+        ("device not connected", Page::Device(DevicePage::Done { application, allowed: false })),
         ("error", Page::Error { sentence: EVIL }),
     ]
 }
@@ -48,7 +62,13 @@ fn nothing_from_outside_becomes_markup() {
     for (name, page) in samples(&application) {
         let html = page.html(&ENGLISH);
         assert!(!html.contains("<script") && !html.contains("alert(1)</"), "{name}: {html}");
-        assert!(!html.contains("{app}") && !html.contains("{user}") && !html.contains("{days}"), "{name}: {html}");
+        assert!(
+            !html.contains("{app}")
+                && !html.contains("{user}")
+                && !html.contains("{days}")
+                && !html.contains("{seconds}"),
+            "{name}: {html}"
+        );
         for tag in ["html", "head", "body", "main", "h1", "form", "p", "ul", "li", "div", "button", "label"] {
             let (open, close) = (
                 html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count(),
@@ -78,6 +98,12 @@ fn what_scripted_browsers_look_for_is_there() {
         assert!(all[3].contains(part), "{part} in {}", all[3]);
     }
     assert!(all[0].contains("https://app.example/privacy?a=1&amp;b=2"));
+    for part in ["name=\"user_code\"", "id=\"submit-button\"", "Wait 5 seconds"] {
+        assert!(all[6].contains(part), "{part} in {}", all[6]);
+    }
+    for part in ["id=\"allow\"", "id=\"deny\"", "only if you started this on your own device", "BCDF-GHJK", "x&lt;y"] {
+        assert!(all[7].contains(part), "{part} in {}", all[7]);
+    }
 }
 
 #[test]

@@ -40,6 +40,7 @@ pub(crate) struct Words {
     pub(super) go_on: &'static str,
     pub(super) going_on: &'static str,
     pub(super) days: &'static str,
+    pub(super) device: super::device::DeviceWords,
 }
 
 /// The first language, and the one for whoever wants another one.
@@ -81,4 +82,5 @@ pub(crate) static ENGLISH: Words = Words {
     go_on: "Go on",
     going_on: "Back to {app}",
     days: "{n} days",
+    device: super::device::ENGLISH,
 };

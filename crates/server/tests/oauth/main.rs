@@ -9,9 +9,11 @@
     reason = "a test that cannot go on fails; clippy's own leave for tests does not reach helpers in tests/"
 )]
 
+mod admin;
 mod authorize;
 mod backchannel;
 mod browser;
+mod device;
 mod discovery;
 mod lifetimes;
 mod logout;

@@ -14,6 +14,7 @@
 )]
 
 mod client;
+pub(crate) mod device;
 mod key;
 mod logout;
 pub(crate) mod password;
@@ -147,6 +148,16 @@ macro_rules! contract {
                 the_end_of_everybodys_sessions_ends_what_outlives_them,
                 a_consent_grows_and_its_end_ends_what_it_allowed,
                 what_may_be_used_once_is_used_by_one,
+            }
+            each! { device, $place;
+                what_was_allowed_is_given_once_as_the_session_or_for_longer,
+                of_many_questions_at_once_one_gets_the_tokens_and_the_others_end_it,
+                an_answer_counts_once_and_in_time,
+                who_does_not_wait_is_told_to_wait_longer,
+                never_more_wrong_codes_than_may_be_are_looked_up,
+                a_network_gets_no_end_of_codes_for_public_clients,
+                what_was_not_fetched_ends_with_what_it_hangs_on,
+                codes_are_forgotten_a_day_after_their_end,
             }
             each! { logout, $place;
                 each_end_of_a_session_is_told_to_each_client_of_it_once,

@@ -308,6 +308,11 @@ impl Desk {
         Ok(found.first().copied())
     }
 
+    /// The grants of a user that applications hold, newest first: ids sort by time.
+    pub(super) fn of_applications(&self, user: UserId) -> Result<Vec<GrantId>, Fault> {
+        self.ids("SELECT id FROM other_grants WHERE user_id = ? ORDER BY public_id DESC", params![user.as_bytes()])
+    }
+
     /// The grants of a user that belong to no session.
     pub(super) fn without_session(&self, user: UserId) -> Result<Vec<GrantId>, Fault> {
         self.ids("SELECT id FROM other_grants WHERE user_id = ? AND session_id IS NULL", params![user.as_bytes()])
