@@ -219,25 +219,36 @@ pub fn check(
     if request.hint_is_foreign {
         return Err(Refused::InvalidRequest("id_token_hint is not an ID token of this server"));
     }
-    let scope = scope_of(&to.client, request.scope).ok_or(Refused::InvalidScope)?;
-    let targets =
-        registry.targets(settings, request.resources, &scope, request.scope.is_some()).map_err(|why| match why {
-            Untargeted::Target => Refused::InvalidTarget,
-            Untargeted::Scope => Refused::InvalidScope,
-        })?;
-    let of_targets: Vec<&str> = targets.iter().map(String::as_str).collect();
-    let had = registry.scope_for(&of_targets, &scope, None);
-    if had.is_empty() && !scope.is_empty() {
-        return Err(Refused::InvalidScope);
-    }
-    let to_allow = registry.to_allow(&of_targets, &had);
-    let (audience, scope) = (targets.join(" "), had);
+    let (scope, audience) = wanted(&to.client, request.scope, request.resources, settings, registry)?;
+    let to_allow = registry.to_allow(&audiences(&audience), &scope);
     let named = request.dpop_jkt.map(KeyThumbprint::parse);
     let key = named.map(|key| key.ok_or(Refused::InvalidRequest("dpop_jkt must be the thumbprint of a key")));
     let key = key.transpose()?;
     let nonce = request.nonce.map(str::to_owned);
     let hinted_user = request.hinted_user;
     Ok(Authorization { to, scope, audience, to_allow, nonce, challenge, key, prompt, max_age, hinted_user })
+}
+
+/// What a client may have of what it asks for, and whom the access tokens are for.
+pub(crate) fn wanted(
+    client: &Client,
+    scope: Option<&str>,
+    resources: &[&str],
+    settings: &Settings,
+    registry: &Registry,
+) -> Result<(String, String), Refused> {
+    let is_said = scope.is_some();
+    let scope = scope_of(client, scope).ok_or(Refused::InvalidScope)?;
+    let targets = registry.targets(settings, resources, &scope, is_said).map_err(|why| match why {
+        Untargeted::Target => Refused::InvalidTarget,
+        Untargeted::Scope => Refused::InvalidScope,
+    })?;
+    let of_targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+    let had = registry.scope_for(&of_targets, &scope, None);
+    if had.is_empty() && !scope.is_empty() {
+        return Err(Refused::InvalidScope);
+    }
+    Ok((had, targets.join(" ")))
 }
 
 /// What of it this user's roles allow; `None` if that is nothing (RFC 6749 §4.1.2.1: `access_denied`).

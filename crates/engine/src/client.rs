@@ -20,9 +20,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Engine,
+    By, Engine,
     claims::{ClaimMapping, MappingError},
-    event::{Actor, Event, EventKind},
+    event::{Event, EventKind},
     id::ClientId,
     ports::{Broken, ClientAdded, ClientRemoved, ClientsKept, End, SecretRotated},
     reason::{Reason, named},
@@ -286,7 +286,7 @@ pub enum DraftError {
     TooManyUris,
     /// This type of client cannot have this grant.
     Grant(GrantType),
-    /// The device grant is not built.
+    /// This is not built.
     NotBuilt(&'static str),
     /// A scope is empty or has a character that is not allowed (RFC 6749 §3.3).
     Scope(String),
@@ -464,8 +464,10 @@ fn grants(client_type: ClientType, asked: Vec<GrantType>) -> Result<Vec<GrantTyp
     let asked = if asked.is_empty() { default } else { asked };
     for grant in &asked {
         let fits = match (grant, client_type) {
-            (GrantType::DeviceCode, _) => return Err(DraftError::NotBuilt("the device grant")),
-            (GrantType::AuthorizationCode | GrantType::RefreshToken, kind) => kind != ClientType::Service,
+            // A service acts for itself, and has nobody to ask.
+            (GrantType::AuthorizationCode | GrantType::RefreshToken | GrantType::DeviceCode, kind) => {
+                kind != ClientType::Service
+            }
             // RFC 6749 §4.4: for confidential clients only.
             (GrantType::ClientCredentials, kind) => kind != ClientType::Public,
         };
@@ -501,7 +503,7 @@ fn is_public_set(jwks: &Value) -> bool {
 
 /// Each once, in the order in which they were said.
 fn scopes(grants: &[GrantType], asked: Vec<String>) -> Result<String, DraftError> {
-    let of_people = grants.contains(&GrantType::AuthorizationCode);
+    let of_people = grants.contains(&GrantType::AuthorizationCode) || grants.contains(&GrantType::DeviceCode);
     let asked = match (asked.is_empty(), of_people) {
         (true, true) => ["openid", "profile", "email"].map(str::to_owned).to_vec(),
         _ => asked,
@@ -563,13 +565,15 @@ impl Client {
 ///
 /// # Errors
 /// [`Broken`] if the store is.
-pub async fn add(engine: &Engine, mut client: Client) -> Result<(ClientAdded, Option<ClientSecret>), Broken> {
+pub async fn add<'e>(by: impl Into<By<'e>>, mut client: Client) -> Result<(ClientAdded, Option<ClientSecret>), Broken> {
+    let by = by.into();
+    let engine = by.engine;
     let secret = needs_secret(&client).then(|| ClientSecret::new(&*engine.random));
     if let Some(secret) = &secret {
         client.secrets = vec![secret.stored(SecretId::FIRST, engine.now())];
     }
     let id = client.id.clone();
-    let event = event(engine, EventKind::ClientAdded, &id);
+    let event = event(by, EventKind::ClientAdded, &id);
     let added = engine.store.add_client(client, event).await?;
     engine.clients.forget(&id);
     Ok((added, secret.filter(|_| added == ClientAdded::Added)))
@@ -588,13 +592,15 @@ pub fn needs_secret(client: &Client) -> bool {
 ///
 /// # Errors
 /// [`Broken`] if the store is.
-pub async fn rotate_secret(
-    engine: &Engine,
+pub async fn rotate_secret<'e>(
+    by: impl Into<By<'e>>,
     id: &ClientId,
     keep: Seconds,
 ) -> Result<(SecretRotated, ClientSecret), Broken> {
+    let by = by.into();
+    let engine = by.engine;
     let (now, secret) = (engine.now(), ClientSecret::new(&*engine.random));
-    let event = event(engine, EventKind::ClientSecretRotated, id);
+    let event = event(by, EventKind::ClientSecretRotated, id);
     let rotated = engine.store.rotate_client_secret(id.clone(), secret.hash(), now.plus(keep), event).await?;
     engine.clients.forget(id);
     Ok((rotated, secret))
@@ -604,9 +610,11 @@ pub async fn rotate_secret(
 ///
 /// # Errors
 /// [`Broken`] if the store is.
-pub async fn remove(engine: &Engine, id: &ClientId) -> Result<ClientRemoved, Broken> {
-    let event = event(engine, EventKind::ClientRemoved, id);
-    let removed = engine.store.remove_client(id.clone(), end(engine), event).await?;
+pub async fn remove<'e>(by: impl Into<By<'e>>, id: &ClientId) -> Result<ClientRemoved, Broken> {
+    let by = by.into();
+    let engine = by.engine;
+    let event = event(by, EventKind::ClientRemoved, id);
+    let removed = engine.store.remove_client(id.clone(), end(by), event).await?;
     engine.clients.forget(id);
     Ok(removed)
 }
@@ -616,15 +624,15 @@ pub async fn remove(engine: &Engine, id: &ClientId) -> Result<ClientRemoved, Bro
 /// # Errors
 /// [`Broken`] if the store is.
 pub async fn keep(engine: &Engine, wanted: Vec<Client>) -> Result<ClientsKept, Broken> {
-    engine.store.keep_clients(wanted, end(engine)).await
+    engine.store.keep_clients(wanted, end(engine.into())).await
 }
 
-fn end(engine: &Engine) -> End {
-    End { at: engine.now(), reason: Reason::ClientRemoved, actor: Actor::Operator }
+fn end(By { engine, actor }: By<'_>) -> End {
+    End { at: engine.now(), reason: Reason::ClientRemoved, actor }
 }
 
-fn event(engine: &Engine, kind: EventKind, id: &ClientId) -> Event {
-    let mut event = Event::new(kind, engine.now(), Actor::Operator, &*engine.random);
+fn event(By { engine, actor }: By<'_>, kind: EventKind, id: &ClientId) -> Event {
+    let mut event = Event::new(kind, engine.now(), actor, &*engine.random);
     event.client = Some(id.clone());
     event
 }

@@ -170,4 +170,4 @@ fn is_of(challenge: &str, verifier: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -12,6 +12,7 @@ pub mod client;
 pub mod code;
 pub mod consent;
 pub mod context;
+pub mod device;
 pub mod digest;
 pub mod dpop;
 pub mod event;
@@ -45,6 +46,7 @@ pub mod userinfo;
 
 use std::sync::Arc;
 
+use event::Actor;
 use ports::{Broken, Clock, Observer, Random, Store};
 use time::{Seconds, Time};
 
@@ -80,7 +82,34 @@ impl std::fmt::Debug for Engine {
     }
 }
 
+/// The engine, and who has it do something: written into the timeline. A bare engine is the operator's.
+#[derive(Clone, Copy, Debug)]
+pub struct By<'e> {
+    /// What is asked.
+    pub engine: &'e Engine,
+    /// By whom.
+    pub actor: Actor,
+}
+
+impl<'e> From<&'e Engine> for By<'e> {
+    fn from(engine: &'e Engine) -> Self {
+        engine.by(Actor::Operator)
+    }
+}
+
+impl<'e> From<&'e Arc<Engine>> for By<'e> {
+    fn from(engine: &'e Arc<Engine>) -> Self {
+        engine.by(Actor::Operator)
+    }
+}
+
 impl Engine {
+    /// In the name of `actor`.
+    #[must_use]
+    pub const fn by(&self, actor: Actor) -> By<'_> {
+        By { engine: self, actor }
+    }
+
     /// The time of day.
     #[must_use]
     pub fn now(&self) -> Time {

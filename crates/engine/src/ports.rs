@@ -3,6 +3,8 @@
 //! One store verb is one transaction and one invariant, and it returns its outcome as a value. `Err` is a broken machine:
 //! nothing was acknowledged, and the caller may try again.
 
+mod device;
+
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use crate::{
@@ -22,6 +24,10 @@ use crate::{
     time::{Seconds, Time},
     token::{GrantId, KeyId},
     user::{Identifier, NewUser, Role, User},
+};
+
+pub use device::{
+    AnswerJudge, Answered, Answering, DeviceCodeAdded, Guess, Guessed, NewDeviceCode, PollJudge, Polling, Quota,
 };
 
 /// The time of day. `SystemClock` in the server is the one that reads it.
@@ -611,6 +617,14 @@ pub trait Store: Send + Sync {
     fn add_code(&self, code: Code) -> Answer<'_, ()>;
     /// Loads a code with what it hangs on, asks `judge`, carries out what it says and returns it.
     fn redeem_code(&self, hash: [u8; 32], judge: CodeJudge) -> Answer<'_, Redemption>;
+    /// Keeps a device's codes, if there may be more of them.
+    fn add_device_code(&self, new: NewDeviceCode) -> Answer<'_, DeviceCodeAdded>;
+    /// Looks a user code up, as a guess that is counted if it is wrong, or for somebody who found it before.
+    fn find_device_code(&self, user_code: [u8; 16], guess: Option<Guess>) -> Answer<'_, Guessed>;
+    /// Loads a device's codes by the user code, asks `judge`, carries out what it says and returns it.
+    fn answer_device_code(&self, user_code: [u8; 16], judge: AnswerJudge) -> Answer<'_, Answering>;
+    /// Loads a device's codes with what they hang on, asks `judge`, carries out what it says and returns it.
+    fn poll_device_code(&self, hash: [u8; 32], judge: PollJudge) -> Answer<'_, Polling>;
     /// The proof that a grant of the OAuth endpoints comes from.
     fn authentication(&self, grant: GrantId) -> Answer<'_, Option<Authentication>>;
     /// A grant by its public id, as of now.

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Engine,
+    By, Engine,
     client::{ManagedBy, is_hidden, is_scope, redirect_uri::Parts, redirect_uri::UriError},
     event::{Actor, Event, EventKind},
     id::ClientId,
@@ -337,8 +337,9 @@ fn encryption(key: Option<Value>, alg: Option<String>, enc: Option<String>) -> R
 ///
 /// # Errors
 /// [`Broken`] if the store is.
-pub async fn add(engine: &Engine, resource: Resource, replaces: bool) -> Result<ResourceAdded, Broken> {
-    let event = Event::new(EventKind::ResourceAdded, engine.now(), Actor::Operator, &*engine.random)
+pub async fn add<'e>(by: impl Into<By<'e>>, resource: Resource, replaces: bool) -> Result<ResourceAdded, Broken> {
+    let By { engine, actor } = by.into();
+    let event = Event::new(EventKind::ResourceAdded, engine.now(), actor, &*engine.random)
         .with("resource", resource.id.clone());
     let added = engine.store.add_resource(resource, replaces, event).await?;
     engine.resources.forget();
@@ -349,9 +350,10 @@ pub async fn add(engine: &Engine, resource: Resource, replaces: bool) -> Result<
 ///
 /// # Errors
 /// [`Broken`] if the store is.
-pub async fn remove(engine: &Engine, id: &str) -> Result<ResourceRemoved, Broken> {
-    let event = Event::new(EventKind::ResourceRemoved, engine.now(), Actor::Operator, &*engine.random)
-        .with("resource", id.to_owned());
+pub async fn remove<'e>(by: impl Into<By<'e>>, id: &str) -> Result<ResourceRemoved, Broken> {
+    let By { engine, actor } = by.into();
+    let event =
+        Event::new(EventKind::ResourceRemoved, engine.now(), actor, &*engine.random).with("resource", id.to_owned());
     let removed = engine.store.remove_resource(id.to_owned(), event).await?;
     engine.resources.forget();
     Ok(removed)

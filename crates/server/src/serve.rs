@@ -154,7 +154,7 @@ impl Running {
         })?;
         let outbound = Arc::new(outbound);
         engine.clients.keys.fetch_by(Arc::clone(&outbound) as Arc<dyn KeySource>);
-        let app = App::new(Arc::clone(&engine), &config, brand);
+        let app = App::new(Arc::clone(&engine), Arc::clone(&keeper), &config, brand);
         let (stop, stopped) = oneshot::channel();
         let limits = http::Limits { connections: config.limits.connections };
         let (acceptor, watch) = tls.unzip();

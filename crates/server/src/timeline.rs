@@ -284,6 +284,9 @@ impl Reader {
             | EventKind::CodeReused
             | EventKind::ConsentGiven
             | EventKind::ConsentWithdrawn
+            | EventKind::DeviceAllowed
+            | EventKind::DeviceDenied
+            | EventKind::DeviceCodeWrong
             | EventKind::LogoutDelivered
             | EventKind::LogoutGaveUp
             | EventKind::Reauthenticated

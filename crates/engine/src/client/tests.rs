@@ -25,6 +25,12 @@ fn what_is_left_out_is_the_safe_default() {
         (service.metadata.grant_types, service.metadata.scope.as_str()),
         (vec![GrantType::ClientCredentials], "")
     );
+    let device = Draft { redirect_uris: vec![], ..web() }.with_grant(GrantType::DeviceCode);
+    let device = prepared(Draft { client_type: ClientType::Public, ..device }).unwrap();
+    assert_eq!(
+        (device.metadata.grant_types, device.metadata.scope.as_str()),
+        (vec![GrantType::DeviceCode], "openid profile email")
+    );
     let public = prepared(Draft { client_type: ClientType::Public, ..web() }).unwrap();
     assert_eq!(public.metadata.token_endpoint_auth_method, AuthMethod::None);
 }
@@ -62,6 +68,12 @@ fn what_does_not_fit_together_is_refused() {
             Draft { client_type: ClientType::Public, grants: vec![GrantType::ClientCredentials], ..web() },
             DraftError::Grant(GrantType::ClientCredentials),
         ),
+        (
+            Draft { client_type: ClientType::Service, redirect_uris: vec![], ..web() }
+                .with_grant(GrantType::DeviceCode),
+            DraftError::Grant(GrantType::DeviceCode),
+        ),
+        (web().with_grant(GrantType::DeviceCode), DraftError::UselessRedirectUri),
         (
             Draft { client_type: ClientType::Service, ..web() }.with_grant(GrantType::AuthorizationCode),
             DraftError::Grant(GrantType::AuthorizationCode),

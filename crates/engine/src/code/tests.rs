@@ -14,7 +14,7 @@ use crate::{
     token::{Endpoint, KeyId, Salt},
 };
 
-const NOW: Time = Time::from_millis(1_700_000_000_000);
+pub(crate) const NOW: Time = Time::from_millis(1_700_000_000_000);
 /// RFC 7636 appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
@@ -71,7 +71,7 @@ fn record() -> SessionRecord {
     SessionRecord { session, grant, identifier: None }
 }
 
-fn loaded() -> LoadedCode {
+pub(crate) fn loaded() -> LoadedCode {
     let authentication = Authentication { auth_time: NOW, amr: vec![] };
     LoadedCode {
         code: Code {

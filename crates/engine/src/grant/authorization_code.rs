@@ -108,17 +108,28 @@ pub async fn redeem(
     }
     let (authentication, proof) = (Some(authentication), proof.map(|proof| proof.key));
     let terms = Terms { authentication, proof, resources, registry: Some(registry), ..Terms::of(client) };
+    granted(engine, client, &loaded, &terms, nonce.as_deref()).map(Redeemed::Granted)
+}
+
+/// The tokens of a new grant.
+pub(super) fn granted(
+    engine: &Engine,
+    client: &Client,
+    loaded: &Loaded,
+    terms: &Terms,
+    nonce: Option<&str>,
+) -> Result<Granted, Broken> {
     let renews = client.may(GrantType::RefreshToken);
-    let tokens = Box::new(Tokens::fresh(engine, &loaded, &terms, engine.now(), renews)?);
+    let tokens = Box::new(Tokens::fresh(engine, loaded, terms, engine.now(), renews)?);
     let id_token = match scope::has(&tokens.scope, scope::OPENID) {
-        true => Some(id_token::of(engine, &client.id, &tokens, nonce.as_deref())?),
+        true => Some(id_token::of(engine, &client.id, &tokens, nonce)?),
         false => None,
     };
-    Ok(Redeemed::Granted(Granted { tokens, id_token }))
+    Ok(Granted { tokens, id_token })
 }
 
 /// The grant that a good code becomes.
-fn good(
+pub(super) fn good(
     engine: &Engine,
     client: &Client,
     loaded: &LoadedCode,
@@ -206,7 +217,13 @@ fn grant_of(
 }
 
 /// Somebody has a copy of the code: what it gave ends, whoever holds it.
-fn reused(engine: &Arc<Engine>, grant: GrantId, loaded: &LoadedCode, context: &Context, now: Time) -> Redemption {
+pub(super) fn reused(
+    engine: &Arc<Engine>,
+    grant: GrantId,
+    loaded: &LoadedCode,
+    context: &Context,
+    now: Time,
+) -> Redemption {
     let code = &loaded.code;
     let mut event = Event::new(EventKind::CodeReused, now, Actor::User, &*engine.random)
         .user(code.user)

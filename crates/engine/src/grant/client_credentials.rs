@@ -44,11 +44,11 @@ pub async fn issue(
     proof: Option<&Proof>,
 ) -> Result<Issued, Broken> {
     // What is about people means nothing without one.
-    let of_people = |part: &&str| scope::KNOWN.contains(part) || *part == ADMIN_SCOPE;
     let registered: Vec<&str> =
-        client.metadata.scope.split(' ').filter(|part| !part.is_empty() && !of_people(part)).collect();
+        client.metadata.scope.split(' ').filter(|part| !part.is_empty() && !scope::KNOWN.contains(part)).collect();
     let granted = match asked {
-        None => registered.join(" "),
+        // Power over the server is never had by not saying anything.
+        None => registered.iter().filter(|part| **part != ADMIN_SCOPE).copied().collect::<Vec<_>>().join(" "),
         Some(asked) if asked.split(' ').all(|part| registered.contains(&part)) => scope::each_once(asked),
         Some(_) => return Ok(Issued::Scope),
     };

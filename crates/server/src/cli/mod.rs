@@ -34,6 +34,7 @@ use crate::{
 };
 use regrant_engine::{
     client::{Draft, Requirement},
+    event::Actor,
     ports::Clock,
     reason::UnknownName,
     resource,
@@ -91,7 +92,7 @@ impl From<StartError> for Failure {
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::No(said) => Self::no(said),
+            Refused::No(said) | Refused::NotFound(said) | Refused::Broken(said) => Self::no(said),
             Refused::Usage(said) => Self::usage(said),
         }
     }
@@ -292,7 +293,7 @@ fn alone(arguments: &Arguments, directory: &Path, command: Command) -> Result<Re
         let issuer = home.stored_issuer().await?.or_else(|| config.server.issuer.clone());
         let engine = home.engine(&config, issuer.as_deref().unwrap_or("http://127.0.0.1:8080")).await?;
         let keeper = home.keeper()?;
-        Ok(control::execute(&engine, &keeper, command).await)
+        Ok(control::execute(&engine, Actor::Operator, &keeper, command).await)
     })
 }
 

@@ -138,7 +138,8 @@ kinds! {
     SameSite: "`\"strict\"` or `\"lax\"`";
     ClientType: "`\"public\"`, `\"confidential\"` or `\"service\"`";
     ApplicationKind: "`\"browser\"` or `\"native\"`";
-    GrantType: "`\"authorization_code\"`, `\"refresh_token\"` or `\"client_credentials\"`";
+    GrantType: "`\"authorization_code\"`, `\"refresh_token\"`, `\"client_credentials\"` or \
+                `\"urn:ietf:params:oauth:grant-type:device_code\"`";
     AuthMethod: "`\"none\"`, `\"client_secret_basic\"`, `\"client_secret_post\"` or `\"private_key_jwt\"`";
     Requirement: "`\"required\"` or `\"optional\"`";
     LogFormat: "`\"auto\"`, `\"text\"` or `\"json\"`";

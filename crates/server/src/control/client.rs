@@ -1,10 +1,9 @@
 //! Clients. Documents are in RFC 7591's words (§3.2.1: `client_secret` where there is a new one); what it has no word for is ours.
 
 use regrant_engine::{
-    Engine,
+    By, Engine,
     client::{self, Client, ClientSecret, Draft, GrantType, ManagedBy, Metadata},
     consent,
-    event::Actor,
     id::ClientId,
     ports::{ClientAdded, ClientRemoved, SecretRotated},
     time::{Seconds, Time},
@@ -16,7 +15,7 @@ use super::{Refused, Reply, no_such_user, selector, table::table};
 use crate::text::printable;
 
 #[derive(Serialize)]
-struct View<'c> {
+pub(super) struct View<'c> {
     client_id: &'c str,
     /// RFC 7591 §3.2.1: seconds, as that document has them.
     client_id_issued_at: i64,
@@ -40,7 +39,7 @@ struct SecretView {
 }
 
 impl<'c> View<'c> {
-    fn of(client: &'c Client, secret: Option<&'c ClientSecret>) -> Self {
+    pub(super) fn of(client: &'c Client, secret: Option<&'c ClientSecret>) -> Self {
         let secrets = client.secrets.iter().map(|secret| SecretView {
             created_at: secret.created_at,
             expires_at: secret.expires_at,
@@ -59,11 +58,12 @@ impl<'c> View<'c> {
     }
 }
 
-pub(super) async fn add(engine: &Engine, draft: Draft) -> Result<Reply, Refused> {
+pub(super) async fn add(by: By<'_>, draft: Draft) -> Result<Reply, Refused> {
+    let engine = by.engine;
     let client =
         client::prepare(draft, ManagedBy::Operator, engine.now()).map_err(|why| Refused::Usage(why.to_string()))?;
     let id = client.id.clone();
-    let secret = match client::add(engine, client).await? {
+    let secret = match client::add(by, client).await? {
         (ClientAdded::Added, secret) => secret,
         (ClientAdded::Taken, _) => {
             return Err(Refused::No(format!(
@@ -127,9 +127,10 @@ pub(super) async fn show(engine: &Engine, id: String) -> Result<Reply, Refused> 
     Reply::new(View::of(&client, None), lines.join("\n"))
 }
 
-pub(super) async fn rotate_secret(engine: &Engine, id: String, keep: Seconds) -> Result<Reply, Refused> {
+pub(super) async fn rotate_secret(by: By<'_>, id: String, keep: Seconds) -> Result<Reply, Refused> {
+    let engine = by.engine;
     let id = ClientId::from(id);
-    let (rotated, secret) = client::rotate_secret(engine, &id, keep).await?;
+    let (rotated, secret) = client::rotate_secret(by, &id, keep).await?;
     match rotated {
         SecretRotated::Rotated => {}
         SecretRotated::NotFound => return Err(no_such_client(&id.0)),
@@ -148,8 +149,8 @@ pub(super) async fn rotate_secret(engine: &Engine, id: String, keep: Seconds) ->
     Reply::new(View::of(&client, Some(&secret)), text)
 }
 
-pub(super) async fn remove(engine: &Engine, id: String) -> Result<Reply, Refused> {
-    match client::remove(engine, &ClientId::from(id.as_str())).await? {
+pub(super) async fn remove(by: By<'_>, id: String) -> Result<Reply, Refused> {
+    match client::remove(by, &ClientId::from(id.as_str())).await? {
         ClientRemoved::NotFound => Err(no_such_client(&id)),
         ClientRemoved::Configured => Err(configured(&id)),
         ClientRemoved::Removed { ended } => {
@@ -163,13 +164,14 @@ pub(super) async fn remove(engine: &Engine, id: String) -> Result<Reply, Refused
     }
 }
 
-pub(super) async fn revoke(engine: &Engine, id: String, user: &str) -> Result<Reply, Refused> {
+pub(super) async fn revoke(by: By<'_>, id: String, user: &str) -> Result<Reply, Refused> {
+    let engine = by.engine;
     let found = engine.store.user(selector(user)?).await?.ok_or_else(|| no_such_user(user))?;
     let client = ClientId::from(id.as_str());
     if engine.store.client(client.clone()).await?.is_none() {
         return Err(no_such_client(&id));
     }
-    let revoked = consent::withdraw(engine, found.id, &client, Actor::Operator).await?;
+    let revoked = consent::withdraw(engine, found.id, &client, by.actor).await?;
     let text = match revoked {
         true => format!("{}: what they granted to {id} is over, and they are asked again", printable(user)),
         false => format!("{}: they have granted nothing to {id}", printable(user)),
@@ -178,7 +180,7 @@ pub(super) async fn revoke(engine: &Engine, id: String, user: &str) -> Result<Re
 }
 
 fn no_such_client(id: &str) -> Refused {
-    Refused::No(format!("there is no client {}; \"regrant client list\" shows them all", printable(id)))
+    Refused::NotFound(format!("there is no client {}; \"regrant client list\" shows them all", printable(id)))
 }
 
 fn configured(id: &str) -> Refused {

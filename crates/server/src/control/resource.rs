@@ -1,7 +1,7 @@
 //! Resources.
 
 use regrant_engine::{
-    Engine,
+    By, Engine,
     client::ManagedBy,
     ports::{ResourceAdded, ResourceRemoved},
     resource::{self, Draft, Metadata, Resource},
@@ -14,7 +14,7 @@ use super::{Refused, Reply, table::table};
 use crate::text::printable;
 
 #[derive(Serialize)]
-struct View<'r> {
+pub(super) struct View<'r> {
     id: &'r str,
     #[serde(flatten)]
     metadata: &'r Metadata,
@@ -23,17 +23,18 @@ struct View<'r> {
 }
 
 impl<'r> View<'r> {
-    fn of(resource: &'r Resource) -> Self {
+    pub(super) fn of(resource: &'r Resource) -> Self {
         let Resource { id, metadata, managed_by, created_at } = resource;
         Self { id, metadata, managed_by: *managed_by, created_at: *created_at }
     }
 }
 
-pub(super) async fn add(engine: &Engine, draft: Draft, replaces: bool) -> Result<Reply, Refused> {
+pub(super) async fn add(by: By<'_>, draft: Draft, replaces: bool) -> Result<Reply, Refused> {
+    let engine = by.engine;
     let usage = |why: resource::DraftError| Refused::Usage(why.to_string());
     let resource = resource::prepare(draft, ManagedBy::Operator, engine.now()).map_err(usage)?;
     resource::fits(&resource, &engine.settings).map_err(usage)?;
-    let done = match resource::add(engine, resource.clone(), replaces).await? {
+    let done = match resource::add(by, resource.clone(), replaces).await? {
         ResourceAdded::Added => "added",
         ResourceAdded::Replaced => "replaced",
         ResourceAdded::Configured => return Err(configured(&resource.id)),
@@ -97,8 +98,8 @@ pub(super) async fn show(engine: &Engine, id: &str) -> Result<Reply, Refused> {
     Reply::new(View::of(resource), lines.join("\n"))
 }
 
-pub(super) async fn remove(engine: &Engine, id: &str) -> Result<Reply, Refused> {
-    match resource::remove(engine, id).await? {
+pub(super) async fn remove(by: By<'_>, id: &str) -> Result<Reply, Refused> {
+    match resource::remove(by, id).await? {
         ResourceRemoved::NotFound => Err(no_such_resource(id)),
         ResourceRemoved::Configured => Err(configured(id)),
         ResourceRemoved::Removed => Reply::new(json!({"removed": id}), format!("{id}: removed")),
@@ -106,7 +107,7 @@ pub(super) async fn remove(engine: &Engine, id: &str) -> Result<Reply, Refused> 
 }
 
 fn no_such_resource(id: &str) -> Refused {
-    Refused::No(format!("there is no resource {}; \"regrant resource list\" shows them all", printable(id)))
+    Refused::NotFound(format!("there is no resource {}; \"regrant resource list\" shows them all", printable(id)))
 }
 
 fn configured(id: &str) -> Refused {

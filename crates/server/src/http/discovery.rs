@@ -5,7 +5,9 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use regrant_engine::{acr, claims::ClaimMapping, dpop, resource::Registry, scope, settings::Settings};
+use regrant_engine::{
+    acr, claims::ClaimMapping, client::GrantType, dpop, resource::Registry, scope, settings::Settings,
+};
 use regrant_jose::Algorithm;
 use serde_json::{Value, json};
 
@@ -59,6 +61,7 @@ fn known(issuer: &str, scopes: &[&str]) -> Value {
         "issuer": issuer,
         "authorization_endpoint": at("/oauth2/authorize"),
         "token_endpoint": at("/oauth2/token"),
+        "device_authorization_endpoint": at("/oauth2/device_authorization"),
         "userinfo_endpoint": at("/oauth2/userinfo"),
         "revocation_endpoint": at("/oauth2/revoke"),
         "introspection_endpoint": at("/oauth2/introspect"),
@@ -69,7 +72,7 @@ fn known(issuer: &str, scopes: &[&str]) -> Value {
         "scopes_supported": scopes,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "form_post"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "grant_types_supported": GrantType::NAMES,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "token_endpoint_auth_methods_supported": everybody,

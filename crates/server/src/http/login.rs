@@ -51,7 +51,7 @@ pub(super) async fn sign_in(
     let request = posted.get("request").unwrap_or_default();
     let interaction = match request {
         "" => None,
-        sealed => Some(Interaction::open(&app.engine, sealed, Kind::Authorize).ok_or(Told::Over)?),
+        sealed => Some(open(&app, sealed)?),
     };
     let identifier = posted.get("identifier").unwrap_or_default();
     let credentials = Credentials {
@@ -70,7 +70,9 @@ pub(super) async fn sign_in(
         Outcome::Done { reference, session, until } => {
             let next = match interaction {
                 Some(interaction) => {
-                    format!("/oauth2/authorize?resume={}", interaction.signed_in(session).seal(&app.engine))
+                    let back =
+                        if interaction.kind == Kind::Device { "/device?request" } else { "/oauth2/authorize?resume" };
+                    format!("{back}={}", interaction.signed_in(session).seal(&app.engine))
                 }
                 None => PATH.to_owned(),
             };
@@ -85,6 +87,12 @@ pub(super) async fn sign_in(
     form(&app, &headers, request, Some(identifier), Some(problem)).await
 }
 
+/// What waits for a sign-in: an application, or somebody with the code of a device.
+fn open(app: &App, sealed: &str) -> Result<Interaction, Told> {
+    let open = Interaction::open_any(&app.engine, sealed);
+    open.filter(|open| matches!(open.kind, Kind::Authorize | Kind::Device)).ok_or(Told::Over)
+}
+
 /// The form, for the application that waits. What was typed stays, but for the password.
 async fn form(
     app: &App,
@@ -95,8 +103,9 @@ async fn form(
 ) -> Result<Response, Told> {
     let (mut application, mut leads_to, mut hint) = (None, None, String::new());
     let mut look = app.look(headers, None);
-    if !request.is_empty() {
-        let interaction = Interaction::open(&app.engine, request, Kind::Authorize).ok_or(Told::Over)?;
+    let interaction = if request.is_empty() { None } else { Some(open(app, request)?) };
+    // Whose device it is, nobody is told before they signed in.
+    if let Some(interaction) = interaction.filter(|interaction| interaction.kind == Kind::Authorize) {
         let asked = Parameters::parse(&interaction.query)?;
         asked.get("login_hint").unwrap_or_default().clone_into(&mut hint);
         look = app.look(headers, asked.get("ui_locales"));

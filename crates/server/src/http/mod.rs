@@ -4,6 +4,7 @@
 //! `verify.rs`, …), the engine, and back through the success reply or `protocol_error.rs`, the only map to wire errors.
 
 mod account;
+mod admin;
 mod authorize;
 mod body;
 mod caller;
@@ -12,6 +13,8 @@ mod consent;
 mod contexts;
 mod cookie;
 mod cors;
+mod device;
+mod device_authorization;
 mod discovery;
 mod dpop;
 mod forwarded;
@@ -50,6 +53,7 @@ use axum::{
     routing::{get, post},
 };
 use regrant_engine::Engine;
+use tokio::sync::Mutex;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::{
@@ -62,6 +66,7 @@ use self::{
 };
 use crate::{
     config::Config,
+    keeper::Keeper,
     pages::{self, Brand},
 };
 
@@ -80,13 +85,16 @@ pub(crate) struct App {
     contexts: Contexts,
     document: Bytes,
     brand: Brand,
+    keeper: Arc<Keeper>,
+    /// Held by whoever changes something by the admin API (`admin/entity.rs`).
+    admin_turn: Mutex<()>,
 }
 
 type Shared = Arc<App>;
 
 impl App {
     /// For the engine's issuer.
-    pub(crate) fn new(engine: Arc<Engine>, config: &Config, brand: Brand) -> Arc<Self> {
+    pub(crate) fn new(engine: Arc<Engine>, keeper: Arc<Keeper>, config: &Config, brand: Brand) -> Arc<Self> {
         let issuer = engine.settings.issuer.clone();
         let cookies = CookieRules::new(&issuer, config.session.same_site);
         Arc::new(Self {
@@ -97,6 +105,8 @@ impl App {
             proxies: Proxies::new(&config.server.trusted_proxies),
             contexts: Contexts::new(),
             brand,
+            keeper,
+            admin_turn: Mutex::new(()),
             engine,
         })
     }
@@ -157,6 +167,7 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(openapi::show))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
+        .merge(admin::routes())
 }
 
 /// The OAuth endpoints and the pages. They are not in the document: their RFCs describe the ones, and `discovery.rs` says which
@@ -168,12 +179,14 @@ fn provider() -> Router<Shared> {
         .route("/.well-known/oauth-authorization-server", discovery)
         .route("/oauth2/authorize", get(authorize::show).post(authorize::post))
         .route(token::PATH, post(token::token))
+        .route("/oauth2/device_authorization", post(device_authorization::begin))
         .route(userinfo::PATH, get(userinfo::show).post(userinfo::show))
         .route("/oauth2/introspect", post(introspect::show))
         .route("/oauth2/revoke", post(revoke::end))
         .route("/oauth2/logout", get(logout::begin).post(logout::post))
         .route("/login", get(login::show).post(login::sign_in))
         .route("/consent", get(consent::show).post(consent::decide))
+        .route("/device", get(device::show).post(device::post))
         .route("/logout", get(logout::show).post(logout::confirm))
         .route("/error", get(page::show))
         .route(pages::account::PATH, get(account::show).post(account::act))

@@ -17,6 +17,7 @@ use regrant_engine::{
         Granted,
         authorization_code::{Redeemed, redeem},
         client_credentials::{self, Issued},
+        device_code::{Polled, poll},
         refresh_token::{Renewed, renew},
     },
     reason::WireReason,
@@ -119,7 +120,17 @@ async fn answer(app: &App, connection: Connection, headers: &HeaderMap, body: Bo
                 Issued::Proof => Err(OAuthError::InvalidProof(USED)),
             }
         }
-        GrantType::DeviceCode => Err(OAuthError::UnsupportedGrantType),
+        GrantType::DeviceCode => {
+            let code = form.get("device_code").ok_or_else(|| missing("device_code"))?;
+            match poll(&app.engine, &client, code, proof, context).await? {
+                Polled::Granted(granted) => Ok(reply(&granted)),
+                Polled::Refused => Err(OAuthError::InvalidGrant(None)),
+                Polled::Expired => Err(OAuthError::ExpiredToken),
+                Polled::Denied => Err(OAuthError::AccessDenied),
+                Polled::Pending => Err(OAuthError::AuthorizationPending),
+                Polled::SlowDown => Err(OAuthError::SlowDown),
+            }
+        }
     }
 }
 

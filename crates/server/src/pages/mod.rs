@@ -9,6 +9,7 @@
 
 pub(crate) mod account;
 mod brand;
+mod device;
 mod words;
 
 use aws_lc_rs::digest;
@@ -26,6 +27,7 @@ use regrant_engine::{
 
 use crate::timeline::escaped;
 pub(crate) use brand::{Brand, LOGO_PATH};
+pub(crate) use device::{DevicePage, WrongCode};
 pub(crate) use words::{ENGLISH, ErrorWords, GERMAN, LANGUAGES, Words};
 
 /// The one style sheet.
@@ -99,6 +101,8 @@ pub(crate) enum Page<'p> {
     },
     /// Signed out, and nowhere to go.
     SignedOut,
+    /// Connect a device.
+    Device(DevicePage<'p>),
     /// Something went wrong that no application can be told.
     Error {
         /// What, why, and the way out.
@@ -251,6 +255,10 @@ impl Page<'_> {
                 let body = format!("<p>{}</p>\n{}", words.error.none_what, to_account(words));
                 (words.error.none.to_owned(), None, body)
             }
+            Self::Device(page) => {
+                let (title, body) = page.parts(words);
+                (title, None, body)
+            }
             Self::FormPost { action, application, fields } => {
                 let title = put(words.going_on, "{app}", &application.name);
                 let button = button("submit-button", " class=\"primary\"", words.go_on);
@@ -367,6 +375,25 @@ fn consent(
     (granted, described): (&str, &[(String, String)]),
     offline: Option<Seconds>,
 ) -> String {
+    let (items, lasts) = list_of(words, application, (granted, described), offline);
+    let buttons = button("allow", " class=\"primary\" name=\"decision\" value=\"allow\"", words.allow)
+        + &button("deny", " name=\"decision\" value=\"deny\"", words.deny);
+    format!(
+        "<p>{}</p>\n<ul class=\"granted\">\n{items}</ul>\n<p>{lasts} {}</p>\n{}<p class=\"quiet\">{}</p>\n",
+        put(words.consent_intro, "{app}", &application.name),
+        words.consent_for_ever.replace("{account}", &account_link(words)),
+        form("post", "/consent", request, &buttons),
+        put(words.not_you, "{user}", user)
+    )
+}
+
+/// What is allowed, as items of a list, and how long it lasts.
+fn list_of(
+    words: &Words,
+    application: &Application,
+    (granted, described): (&str, &[(String, String)]),
+    offline: Option<Seconds>,
+) -> (String, String) {
     let items = scopes_in_words(words, granted, described);
     let lasts = match offline {
         None => words.consent_session.to_owned(),
@@ -378,16 +405,12 @@ fn consent(
             put(&words.consent_offline.replace("{days}", &days), "{app}", &application.name)
         }
     };
-    let account = format!("<a href=\"{}\">{}</a>", account::PATH, words.your_account);
-    let buttons = button("allow", " class=\"primary\" name=\"decision\" value=\"allow\"", words.allow)
-        + &button("deny", " name=\"decision\" value=\"deny\"", words.deny);
-    format!(
-        "<p>{}</p>\n<ul class=\"granted\">\n{items}</ul>\n<p>{lasts} {}</p>\n{}<p class=\"quiet\">{}</p>\n",
-        put(words.consent_intro, "{app}", &application.name),
-        words.consent_for_ever.replace("{account}", &account),
-        form("post", "/consent", request, &buttons),
-        put(words.not_you, "{user}", user)
-    )
+    (items, lasts)
+}
+
+/// The way to one's account, within a sentence.
+fn account_link(words: &Words) -> String {
+    format!("<a href=\"{}\">{}</a>", account::PATH, words.your_account)
 }
 
 /// What scopes mean, as items of a list.

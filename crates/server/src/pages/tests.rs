@@ -104,6 +104,21 @@ fn samples(all: &Samples) -> Vec<(&'static str, Page<'_>)> {
         ("error", Page::Error { sentence: EVIL, number: EVIL }),
         ("no error", Page::NoError),
         ("history", Page::AccountHistory(&all.history)),
+        ("device", Page::Device(DevicePage::Enter { typed: EVIL, wrong: Some(WrongCode::Limited(Seconds(5))) })),
+        (
+            "device to be connected",
+            Page::Device(DevicePage::Confirm {
+                application,
+                request: EVIL,
+                user: EVIL,
+                code: "BCDF-GHJK",
+                scope: "openid offline_access x<y",
+                described: &[],
+                offline: Some(Seconds::days(90)),
+            }),
+        ),
+        ("device connected", Page::Device(DevicePage::Done { application, allowed: true })),
+        ("device not connected", Page::Device(DevicePage::Done { application, allowed: false })),
     ]
     .into_iter()
     .chain(all.questions.iter().map(|question| ("question", Page::AccountQuestion(question))))
@@ -164,7 +179,8 @@ fn nothing_from_outside_becomes_markup() {
 fn what_scripted_browsers_look_for_is_there() {
     let (samples_of, brands) = (evil_samples(), brands());
     let look = Look { words: &ENGLISH, brand: &brands[0] };
-    let all: Vec<String> = samples(&samples_of).into_iter().map(|(_, page)| page.html(look)).collect();
+    let (names, all): (Vec<_>, Vec<String>) =
+        samples(&samples_of).into_iter().map(|(name, page)| (name, page.html(look))).unzip();
     for part in ["name=\"identifier\"", "name=\"password\"", "id=\"submit-button\"", ">Sign in</h1>"] {
         assert!(all[0].contains(part), "{part}");
     }
@@ -176,6 +192,14 @@ fn what_scripted_browsers_look_for_is_there() {
         ["within the last hour", "an hour ago", "5 hours ago", "a day ago", "2 days ago", "21 September 2026, 14:13"]
     {
         assert!(all[2].contains(part), "{part} in {}", all[2]);
+    }
+    let device = |name| &all[names.iter().position(|known| *known == name).unwrap()];
+    for part in ["name=\"user_code\"", "id=\"submit-button\"", "Wait 5 seconds"] {
+        assert!(device("device").contains(part), "{part} in {}", device("device"));
+    }
+    let page = device("device to be connected");
+    for part in ["id=\"allow\"", "id=\"deny\"", "only if you started this on your own device", "BCDF-GHJK", "x&lt;y"] {
+        assert!(page.contains(part), "{part} in {page}");
     }
 }
 

@@ -60,6 +60,7 @@ pub(crate) struct Words {
     pub(super) one_day: &'static str,
     pub(super) show_password: &'static str,
     pub(super) your_account: &'static str,
+    pub(super) device: super::device::DeviceWords,
 }
 
 /// The first language, and the one for whoever wants another one.
@@ -105,6 +106,7 @@ pub(crate) static ENGLISH: Words = Words {
     one_day: "a day",
     show_password: "Show what is typed",
     your_account: "your account",
+    device: super::device::ENGLISH,
 };
 
 /// Every language, the first one for whoever wants another.

@@ -10,9 +10,11 @@
 )]
 
 mod account;
+mod admin;
 mod authorize;
 mod backchannel;
 mod browser;
+mod device;
 mod discovery;
 mod dpop;
 mod jwks_uri;

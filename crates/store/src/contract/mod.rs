@@ -14,6 +14,7 @@
 )]
 
 mod client;
+pub(crate) mod device;
 mod dpop;
 mod key;
 mod logout;
@@ -164,6 +165,16 @@ macro_rules! contract {
                 a_proof_renews_once,
                 a_code_keeps_the_key_that_it_names,
                 what_was_used_once_is_forgotten_however_much_it_is,
+            }
+            each! { device, $place;
+                what_was_allowed_is_given_once_as_the_session_or_for_longer,
+                of_many_questions_at_once_one_gets_the_tokens_and_the_others_end_it,
+                an_answer_counts_once_and_in_time,
+                who_does_not_wait_is_told_to_wait_longer,
+                never_more_wrong_codes_than_may_be_are_looked_up,
+                a_network_gets_no_end_of_codes_for_public_clients,
+                what_was_not_fetched_ends_with_what_it_hangs_on,
+                codes_are_forgotten_a_day_after_their_end,
             }
             each! { logout, $place;
                 each_end_of_a_session_is_told_to_each_client_of_it_once,

@@ -2,6 +2,7 @@
 
 use regrant_engine::{
     code::{Code, LoadedCode},
+    event::Event,
     id::{ClientId, Epoch, GrantRef, SessionId, UserId},
     ports::{CodeJudge, Facts, Loaded, Random, Redemption, Retention, Wanted},
     refresh::{Authentication, KeyThumbprint},
@@ -59,15 +60,24 @@ pub(super) fn redeem(db: &Desk, random: &dyn Random, hash: &[u8; 32], judge: &Co
             refresh::refresh(db, random, grant, Wanted::Roles, ending)?;
         }
         Redemption::Granted { loaded, authentication, event, .. } => {
-            let grant = &loaded.state.grant;
-            db.insert(&refresh::record(db, grant, &loaded.facts)?)?;
-            db.prepare_cached("INSERT INTO authentications (grant_id, auth_time, amr) VALUES (?, ?, ?)")?
-                .execute(params![grant.id.0, authentication.auth_time.millis(), authentication.amr.join(" ")])?;
-            db.prepare_cached("UPDATE codes SET grant_id = ?2 WHERE hash = ?1")?.execute(params![hash, grant.id.0])?;
-            event::insert(db, event)?;
+            issue(db, loaded, authentication, event)?;
+            db.prepare_cached("UPDATE codes SET grant_id = ?2 WHERE hash = ?1")?
+                .execute(params![hash, loaded.state.grant.id.0])?;
         }
     }
     Ok(redemption)
+}
+
+/// Writes the grant that a code became.
+pub(super) fn issue(db: &Desk, loaded: &Loaded, proof: &Authentication, told: &Event) -> Result<(), Fault> {
+    let grant = &loaded.state.grant;
+    db.insert(&refresh::record(db, grant, &loaded.facts)?)?;
+    db.prepare_cached("INSERT INTO authentications (grant_id, auth_time, amr) VALUES (?, ?, ?)")?.execute(params![
+        grant.id.0,
+        proof.auth_time.millis(),
+        proof.amr.join(" ")
+    ])?;
+    event::insert(db, told)
 }
 
 fn load(db: &Desk, hash: &[u8; 32]) -> Result<Option<LoadedCode>, Fault> {
@@ -95,14 +105,19 @@ fn load(db: &Desk, hash: &[u8; 32]) -> Result<Option<LoadedCode>, Fault> {
         key: columns.take::<Option<[u8; 32]>>()?.map(KeyThumbprint),
     };
     let redeemed = columns.take::<Option<[u8; 16]>>()?.map(GrantId);
-    Ok(Some(LoadedCode {
+    hangs_on(db, code, redeemed).map(Some)
+}
+
+/// A code with what its redemption depends on.
+pub(super) fn hangs_on(db: &Desk, code: Code, redeemed: Option<GrantId>) -> Result<LoadedCode, Fault> {
+    Ok(LoadedCode {
         redeemed,
         session: session::by_id(db, code.session)?,
         user: single_sign_on::owner(db, code.user)?,
         facts: facts(db, &code)?,
         client_exists: client::find(db, &code.client)?.is_some(),
         code,
-    }))
+    })
 }
 
 /// What tokens tell of the user; nothing of one who is gone.

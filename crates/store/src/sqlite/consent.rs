@@ -49,7 +49,10 @@ pub(super) fn withdraw(db: &Desk, user: UserId, client: &ClientId, end: End, tol
     let unredeemed = db
         .prepare_cached("DELETE FROM codes WHERE user_id = ? AND client_id = ? AND grant_id IS NULL")?
         .execute(params![user.as_bytes(), client.0])?;
-    let mut ended = unredeemed;
+    let unfetched = db
+        .prepare_cached("DELETE FROM device_codes WHERE user_id = ? AND client_id = ? AND grant_id IS NULL")?
+        .execute(params![user.as_bytes(), client.0])?;
+    let mut ended = unredeemed + unfetched;
     for grant in db.of_client(client, Some(user))? {
         ended += usize::from(session::end_grant(db, &grant, end.at, |_| end.reason)?);
     }

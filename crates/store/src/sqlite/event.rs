@@ -22,7 +22,7 @@ pub(super) fn insert(db: &Connection, event: &Event) -> Result<(), Fault> {
         event.id.as_bytes(),
         event.at.millis(),
         event.kind.as_str(),
-        event.actor.as_str(),
+        event.actor.to_string(),
         event.user.as_ref().map(UserId::as_bytes),
         event.session.as_ref().map(SessionId::as_bytes),
         event.grant.as_ref().map(GrantRef::as_bytes),

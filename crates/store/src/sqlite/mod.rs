@@ -15,6 +15,7 @@ pub mod backup;
 mod client;
 mod code;
 mod consent;
+mod device;
 mod event;
 mod fault;
 mod file;
@@ -43,8 +44,9 @@ use regrant_engine::{
     keyring::SealedKey,
     login::{Account, FailureCount, FailureKey},
     ports::{
-        Access, Answer, Broken, ClientAdded, ClientRemoved, ClientsKept, CodeJudge, End, Facts, GrantsEnded, Identity,
-        Judge, KeyMarked, Loaded, LogoutClaim, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, Random,
+        Access, Answer, AnswerJudge, Answering, Broken, ClientAdded, ClientRemoved, ClientsKept, CodeJudge,
+        DeviceCodeAdded, End, Facts, GrantsEnded, Guess, Guessed, Identity, Judge, KeyMarked, Loaded, LogoutClaim,
+        NewDeviceCode, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, PollJudge, Polling, Random,
         Redemption, ResourceAdded, ResourceRemoved, ResourcesKept, Retention, RingSwapped, RoleChanged, SecretRotated,
         SessionFilter, SignInRecord, Store, Swept, TimelineOf, UserChanged, UserSelector, UsersAdded, Verdict, Wanted,
     },
@@ -376,6 +378,25 @@ impl Store for SqliteStore {
         self.write_with(move |db, random| code::redeem(db, random, &hash, &judge))
     }
 
+    fn add_device_code(&self, new: NewDeviceCode) -> Answer<'_, DeviceCodeAdded> {
+        self.write(move |db| device::add(db, &new))
+    }
+
+    fn find_device_code(&self, user_code: [u8; 16], guess: Option<Guess>) -> Answer<'_, Guessed> {
+        match guess {
+            None => self.read(move |db| device::find(db, &user_code, None)),
+            Some(guess) => self.write(move |db| device::find(db, &user_code, Some(&guess))),
+        }
+    }
+
+    fn answer_device_code(&self, user_code: [u8; 16], judge: AnswerJudge) -> Answer<'_, Answering> {
+        self.write(move |db| device::answer(db, &user_code, &judge))
+    }
+
+    fn poll_device_code(&self, hash: [u8; 32], judge: PollJudge) -> Answer<'_, Polling> {
+        self.write_with(move |db, random| device::poll(db, random, &hash, &judge))
+    }
+
     fn authentication(&self, grant: GrantId) -> Answer<'_, Option<Authentication>> {
         self.read(move |db| code::authentication(db, &grant))
     }
@@ -507,6 +528,7 @@ impl Store for SqliteStore {
     fn sweep(&self, now: Time, retention: Retention) -> Answer<'_, Swept> {
         self.write_with(move |db, random| {
             let more = code::sweep(db, now, retention)?;
+            device::sweep(db, now, retention)?;
             backchannel_logout::sweep(db, now, retention)?;
             let swept = sweep::sweep(db, random, now, retention)?;
             Ok(Swept { more: swept.more || more, ..swept })

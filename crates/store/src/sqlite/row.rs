@@ -26,6 +26,11 @@ impl<'a, 'r> Columns<'a, 'r> {
         Ok(self.row.get(column)?)
     }
 
+    /// Passes over columns that say nothing in this row.
+    pub(super) const fn skip(&mut self, columns: usize) {
+        self.next += columns;
+    }
+
     pub(super) fn time(&mut self) -> Result<Time, Fault> {
         self.take().map(Time::from_millis)
     }

@@ -158,6 +158,7 @@ async fn every_request(world: &World) {
     use regrant_engine::{event::Actor, session, user};
 
     crate::contract::single_sign_on::every_request(world).await;
+    crate::contract::device::every_request(world).await;
     let ada = world.user("ada").await;
     let engine = world.engine();
     let signed = world.sign_in("ada").await;

@@ -17,10 +17,11 @@ use crate::{
     login::{Account, FailureCount, FailureKey},
     mint::Mint,
     ports::{
-        Access, Answer, ClientAdded, ClientRemoved, ClientsKept, Clock, CodeJudge, End, GrantsEnded, Identity,
-        KeyMarked, LogoutClaim, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, Redemption,
-        ResourceAdded, ResourceRemoved, ResourcesKept, Retention, RingSwapped, RoleChanged, SecretRotated,
-        SessionFilter, SignInRecord, Store, Swept, TimelineOf, Unobserved, UserChanged, UserSelector, UsersAdded,
+        Access, Answer, AnswerJudge, Answering, ClientAdded, ClientRemoved, ClientsKept, Clock, CodeJudge,
+        DeviceCodeAdded, End, GrantsEnded, Guess, Guessed, Identity, KeyMarked, LogoutClaim, NewDeviceCode, NewSession,
+        NewSignIn, Opened, PasswordChange, PasswordChanged, PollJudge, Polling, Redemption, ResourceAdded,
+        ResourceRemoved, ResourcesKept, Retention, RingSwapped, RoleChanged, SecretRotated, SessionFilter,
+        SignInRecord, Store, Swept, TimelineOf, Unobserved, UserChanged, UserSelector, UsersAdded,
     },
     refresh_key::{KeyMark, RefreshKeyRecord},
     resource::Resource,
@@ -141,6 +142,10 @@ never_asked! {
     fn sign_in([u8; 32]) -> Option<SignInRecord>;
     fn add_code(Code) -> ();
     fn redeem_code([u8; 32], CodeJudge) -> Redemption;
+    fn add_device_code(NewDeviceCode) -> DeviceCodeAdded;
+    fn find_device_code([u8; 16], Option<Guess>) -> Guessed;
+    fn answer_device_code([u8; 16], AnswerJudge) -> Answering;
+    fn poll_device_code([u8; 32], PollJudge) -> Polling;
     fn authentication(GrantId) -> Option<Authentication>;
     fn grant(GrantRef) -> Option<Loaded>;
     fn use_once([u8; 32], Time) -> bool;

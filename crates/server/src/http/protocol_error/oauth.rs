@@ -34,6 +34,14 @@ pub(in crate::http) enum OAuthError {
     InvalidClient,
     /// Code or refresh token is good for nothing here.
     InvalidGrant(Option<WireReason>),
+    /// Nobody has answered a device's question yet (RFC 8628 §3.5); so the next three.
+    AuthorizationPending,
+    /// Nobody has, and it asks too often.
+    SlowDown,
+    /// Somebody said no.
+    AccessDenied,
+    /// Nobody said anything in time.
+    ExpiredToken,
     /// The client may not get tokens so.
     UnauthorizedClient,
     /// There is no such grant type here.
@@ -132,11 +140,18 @@ impl OAuthError {
                 };
                 (bad, "invalid_grant", sentence.to_owned(), *reason, None)
             }
+            Self::AuthorizationPending => {
+                told(bad, "authorization_pending", "Nobody has typed the code and answered yet. Ask again.")
+            }
+            Self::SlowDown => told(bad, "slow_down", "Wait 5 seconds longer between two questions than until now."),
+            Self::AccessDenied => told(bad, "access_denied", "The person said no."),
+            Self::ExpiredToken => told(bad, "expired_token", "Nobody answered in time. Begin anew, with a new code."),
             Self::UnauthorizedClient => told(bad, "unauthorized_client", "This client may not get tokens in this way."),
             Self::UnsupportedGrantType => told(
                 bad,
                 "unsupported_grant_type",
-                "There are authorization_code, refresh_token and client_credentials.",
+                "There are authorization_code, refresh_token, client_credentials and \
+                 urn:ietf:params:oauth:grant-type:device_code.",
             ),
             Self::InvalidScope => told(bad, "invalid_scope", "This scope is wider than can be had here."),
             Self::InvalidTarget => told(bad, "invalid_target", "Tokens for this resource cannot be asked for."),

@@ -152,6 +152,8 @@ pub(super) const ENGLISH: AccountWords = AccountWords {
         EventKind::ConsentGiven => Some("You gave {app} access"),
         EventKind::ConsentWithdrawn => Some("{app} lost its access"),
         EventKind::ClientRemoved => Some("{app} was removed"),
+        EventKind::DeviceAllowed => Some("You connected a device for {app}"),
+        EventKind::DeviceDenied => Some("You refused a device that asked for {app}"),
         EventKind::Rotated
         | EventKind::Replayed
         | EventKind::Healed
@@ -160,6 +162,7 @@ pub(super) const ENGLISH: AccountWords = AccountWords {
         | EventKind::ClientAdded
         | EventKind::ClientChanged
         | EventKind::ClientSecretRotated
+        | EventKind::DeviceCodeWrong
         | EventKind::ResourceAdded
         | EventKind::ResourceChanged
         | EventKind::ResourceRemoved
@@ -286,6 +289,8 @@ pub(super) const GERMAN: AccountWords = AccountWords {
         EventKind::ConsentGiven => Some("Sie haben {app} Zugriff gegeben"),
         EventKind::ConsentWithdrawn => Some("{app} hat den Zugriff verloren"),
         EventKind::ClientRemoved => Some("{app} wurde entfernt"),
+        EventKind::DeviceAllowed => Some("Sie haben ein Gerät für {app} verbunden"),
+        EventKind::DeviceDenied => Some("Sie haben ein Gerät für {app} abgelehnt"),
         EventKind::Rotated
         | EventKind::Replayed
         | EventKind::Healed
@@ -294,6 +299,7 @@ pub(super) const GERMAN: AccountWords = AccountWords {
         | EventKind::ClientAdded
         | EventKind::ClientChanged
         | EventKind::ClientSecretRotated
+        | EventKind::DeviceCodeWrong
         | EventKind::ResourceAdded
         | EventKind::ResourceChanged
         | EventKind::ResourceRemoved

@@ -45,4 +45,5 @@ pub(crate) static GERMAN: Words = Words {
     one_day: "einen Tag",
     show_password: "Eingabe anzeigen",
     your_account: "Ihrem Konto",
+    device: super::super::device::GERMAN,
 };
