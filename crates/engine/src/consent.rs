@@ -76,7 +76,7 @@ pub struct Application {
 }
 
 /// Grants that are looked at for the list. Nobody has so many that live.
-const MOST_GRANTS: u32 = 1000;
+const MOST_GRANTS: u32 = 200;
 
 /// The applications that a user has allowed something, and those that have living tokens of the user; by their ids.
 ///

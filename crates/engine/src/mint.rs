@@ -13,7 +13,7 @@ use crate::{
     keyring::{KeyState, SealedKey},
     ports::{Facts, Random, Wanted},
     refresh::{Grant, KeyThumbprint},
-    resource::{Form, Target},
+    resource::{Form, SigningAlg, Target},
     time::{Seconds, Time},
     token::Endpoint,
 };
@@ -282,6 +282,13 @@ impl Mint {
     #[must_use]
     pub fn wanted(&self) -> Wanted {
         if self.claims.is_empty() { Wanted::Roles } else { Wanted::Person }
+    }
+
+    /// Whether there is a key for this algorithm now.
+    #[must_use]
+    pub fn can_sign(&self, signing: SigningAlg) -> bool {
+        let (keys, wanted) = (self.keys(), signing.algorithm());
+        wanted == Algorithm::Es256 || keys.others.iter().any(|signer| signer.algorithm() == wanted)
     }
 
     /// How long access tokens live.

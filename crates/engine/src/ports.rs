@@ -604,6 +604,8 @@ pub trait Store: Send + Sync {
     fn add_resource(&self, resource: Resource, replaces: bool, event: Event) -> Answer<'_, ResourceAdded>;
     /// All resources, by their ids.
     fn resources(&self) -> Answer<'_, Vec<Resource>>;
+    /// Whether there was ever one.
+    fn had_resources(&self) -> Answer<'_, bool>;
     /// Removes a resource that the operator looks after.
     fn remove_resource(&self, id: String, event: Event) -> Answer<'_, ResourceRemoved>;
     /// Makes the resources of the configuration just these; `end` says when and by whom.

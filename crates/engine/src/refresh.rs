@@ -131,7 +131,9 @@ impl Terms {
     fn has_target(&self, engine: &Engine, grant: &Grant) -> bool {
         let registry = || self.registry.clone().unwrap_or_else(|| engine.resources.lately());
         grant.endpoint == Endpoint::Session
-            || registry().pick(&engine.settings, &grant.audience, &self.resources).is_some()
+            || registry()
+                .pick(&engine.settings, &grant.audience, &self.resources)
+                .is_some_and(|(_, form)| engine.mint.can_sign(form.signing))
     }
 
     /// Whom the next token of `grant` is for, and what it allows there with these roles; `None` where that cannot be had.
@@ -413,6 +415,22 @@ pub(crate) fn ending(engine: &Arc<Engine>, reason: Reason, now: Time) -> Judge {
         }
         verdict
     })
+}
+
+/// Whether a token is of a grant that lives as far as its record says. Nothing is decided by it, and nothing written.
+pub(crate) async fn is_alive(engine: &Arc<Engine>, presented: &Presented) -> Result<bool, Broken> {
+    let judge = Box::new(|loaded: Option<&Loaded>| Verdict {
+        decision: Decision::Unknown,
+        loaded: loaded.cloned().map(Box::new),
+        write: false,
+        ends: None,
+        renewed: None,
+        events: vec![],
+        mail: None,
+    });
+    let found = engine.store.refresh(presented.grant, Wanted::Roles, judge).await?.loaded;
+    let lives = |grant: &Grant| grant.life.is_alive() && engine.refresh_keys.is_genuine(presented, &grant.salt);
+    Ok(found.is_some_and(|loaded| lives(&loaded.state.grant)))
 }
 
 /// Decides, and says what becomes of the grant, its session, the timeline and the outbox.

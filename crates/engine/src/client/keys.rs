@@ -61,22 +61,24 @@ impl KeySets {
     pub async fn at(&self, url: &str, kid: Option<&str>, now: Time) -> Option<Arc<Jwks>> {
         let place = self.place(url);
         // Whoever comes second waits for the first one's answer.
-        let mut known = place.lock().await;
+        let mut known = place.lock_owned().await;
         let within = |since: Time, time: Seconds| since <= now && now < since.plus(time);
         let fresh = known.set.as_ref().filter(|(fetched, _)| within(*fetched, FRESH)).map(|(_, set)| Arc::clone(set));
         let is_named = |set: &Arc<Jwks>| kid.is_none_or(|kid| set.keys().iter().any(|key| key.kid() == Some(kid)));
         if fresh.as_ref().is_some_and(is_named) || known.tried.is_some_and(|tried| within(tried, AGAIN)) {
             return fresh;
         }
+        let (source, url) = (Arc::clone(self.source.get()?), url.to_owned());
         known.tried = Some(now);
-        let fetched = self.source.get()?.fetch(url).await.and_then(|body| public(&body));
-        match fetched.map(Arc::new) {
-            Some(set) => {
-                known.set = Some((now, Arc::clone(&set)));
-                Some(set)
+        // It outlives whoever asked: else a stranger who hangs up would leave an address that was tried, and no set.
+        let asked = tokio::spawn(async move {
+            let set = source.fetch(&url).await.and_then(|body| public(&body)).map(Arc::new);
+            if let Some(set) = &set {
+                known.set = Some((now, Arc::clone(set)));
             }
-            None => fresh,
-        }
+            set
+        });
+        asked.await.ok().flatten().or(fresh)
     }
 
     fn place(&self, url: &str) -> Arc<sync::Mutex<Known>> {

@@ -10,7 +10,7 @@ use crate::{
     dpop::{self, Proof},
     id_token,
     ports::Broken,
-    refresh::{Intent, Refreshed, Refusal, Use, refresh},
+    refresh::{Intent, Refreshed, Refusal, Use, is_alive, refresh},
     scope,
     token::Presented,
 };
@@ -38,7 +38,9 @@ pub async fn renew(
     context: Context,
 ) -> Result<Renewed, Broken> {
     // RFC 9449 §11.1: else whoever saw one request could renew on and on with its proof, until its holder is too far behind.
+    // Not for a grant that is over: its token is good for nothing, and must not write rows.
     if let Some(proof) = proof
+        && is_alive(engine, &presented).await?
         && !dpop::first_use(engine, proof).await?
     {
         return Ok(Renewed::Not(Refreshed::Refused(Refusal::Proof)));

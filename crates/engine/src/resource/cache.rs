@@ -38,8 +38,9 @@ impl Resources {
             return Ok(registry);
         }
         let found = store.resources().await?;
+        let ever = !found.is_empty() || store.had_resources().await?;
         // The same ones again keep what was made of them: keys are parsed once.
-        let registry = if registry.is_of(&found) { registry } else { Arc::new(Registry::new(found)?) };
+        let registry = if registry.is_of(&found, ever) { registry } else { Arc::new(Registry::new(found, ever)?) };
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = (Some(now), Arc::clone(&registry));
         Ok(registry)
     }

@@ -25,7 +25,11 @@ const MOST_TARGETS: usize = 10;
 
 /// All registered resources at one moment.
 #[derive(Debug, Default)]
-pub struct Registry(Vec<Known>);
+pub struct Registry {
+    known: Vec<Known>,
+    /// There is one, or there was: what is for none of them is not for everybody any more.
+    ever: bool,
+}
 
 #[derive(Debug)]
 struct Known {
@@ -84,33 +88,35 @@ pub fn audiences(text: &str) -> Vec<&str> {
 }
 
 impl Registry {
-    /// Of what the store has.
+    /// Of what the store has; `ever` says whether it had any before.
     ///
     /// # Errors
     /// [`Broken::Damaged`] if a key cannot be used any more.
-    pub fn new(resources: Vec<Resource>) -> Result<Self, Broken> {
+    pub fn new(resources: Vec<Resource>, ever: bool) -> Result<Self, Broken> {
+        let ever = ever || !resources.is_empty();
         let known = |resource: Resource| {
             let damaged = || Broken::Damaged(format!("the encryption key of the resource {}", resource.id));
             let encryption = resource.metadata.encryption.as_ref();
             let encrypter = encryption.map(|encryption| encryption.encrypter().ok_or_else(damaged)).transpose()?;
             Ok(Known { encrypter, resource })
         };
-        resources.into_iter().map(known).collect::<Result<_, _>>().map(Self)
+        resources.into_iter().map(known).collect::<Result<_, _>>().map(|known| Self { known, ever })
     }
 
     /// Whether it is made of these.
-    pub(super) fn is_of(&self, resources: &[Resource]) -> bool {
-        self.0.len() == resources.len()
-            && self.0.iter().zip(resources).all(|(known, resource)| known.resource == *resource)
+    pub(super) fn is_of(&self, resources: &[Resource], ever: bool) -> bool {
+        self.ever == (ever || !resources.is_empty())
+            && self.known.len() == resources.len()
+            && self.known.iter().zip(resources).all(|(known, resource)| known.resource == *resource)
     }
 
     /// The resources.
     pub fn all(&self) -> impl Iterator<Item = &Resource> {
-        self.0.iter().map(|known| &known.resource)
+        self.known.iter().map(|known| &known.resource)
     }
 
     fn find(&self, id: &str) -> Option<&Known> {
-        self.0.iter().find(|known| known.resource.id == id)
+        self.known.iter().find(|known| known.resource.id == id)
     }
 
     /// This scope of those of `targets` that have it, each with its own rule.
@@ -119,13 +125,13 @@ impl Registry {
     }
 
     fn is_somebodys(&self, part: &str) -> bool {
-        self.0.iter().any(|known| known.scope(part).is_some())
+        self.known.iter().any(|known| known.scope(part).is_some())
     }
 
     /// Whether tokens for it may be asked for.
     #[must_use]
     pub fn allows(&self, settings: &Settings, audience: &str) -> bool {
-        if self.0.is_empty() {
+        if !self.ever {
             return settings.audience_for(Some(audience)).is_some();
         }
         let listed = settings.audiences.iter().flatten().any(|known| known == audience);
@@ -175,7 +181,7 @@ impl Registry {
         if parts.is_empty() || self.find(&settings.audience).is_some_and(has_all) {
             return usual();
         }
-        let mut able = self.0.iter().filter(|known| has_all(known));
+        let mut able = self.known.iter().filter(|known| has_all(known));
         match (able.next(), able.next()) {
             (Some(only), None) => Ok(vec![only.resource.id.clone()]),
             _ if is_said => Err(Untargeted::Scope),
@@ -193,7 +199,8 @@ impl Registry {
             }
             if *part == ADMIN_SCOPE {
                 // This server's own: a resource that gets such a token must not be able to use it here.
-                return targets.iter().all(|target| self.find(target).is_none());
+                // For two, the other one could.
+                return matches!(targets, [only] if self.find(only).is_none());
             }
             let mut held = self.of_targets(targets, part).peekable();
             if held.peek().is_none() {
@@ -218,7 +225,7 @@ impl Registry {
     pub fn pick<'g>(&self, settings: &Settings, granted: &'g str, asked: &[String]) -> Option<(Vec<&'g str>, Form)> {
         let all = audiences(granted);
         // What was granted before there were resources goes on as long as there are none.
-        let stands = |audience: &&str| self.0.is_empty() || self.allows(settings, audience);
+        let stands = |audience: &&str| !self.ever || self.allows(settings, audience);
         if !asked.iter().all(|asked| all.contains(&asked.as_str())) {
             return None;
         }
@@ -265,18 +272,18 @@ impl Registry {
         Some(Target { audience, scope, form })
     }
 
-    /// What a person allows, as it is remembered: a scope that several resources have is allowed at one of them only.
+    /// What a person allows, as it is remembered: a resource's scope is allowed there only, whoever has one of that name later.
     #[must_use]
     pub fn to_allow(&self, targets: &[&str], scope: &str) -> String {
         let mut parts: Vec<String> = Vec::new();
         for part in scope.split(' ').filter(|part| !part.is_empty()) {
             let holders: Vec<&str> = self
-                .0
+                .known
                 .iter()
                 .filter(|known| known.scope(part).is_some())
                 .map(|known| known.resource.id.as_str())
                 .collect();
-            if holders.len() < 2 {
+            if holders.is_empty() {
                 parts.push(part.to_owned());
             } else {
                 let meant = holders.iter().filter(|holder| targets.contains(holder));

@@ -46,7 +46,7 @@ fn registry() -> Registry {
             ..draft(BILLS, vec![scope("bills", &[])])
         },
     ];
-    Registry::new(resources.into_iter().map(|draft| made(draft).unwrap()).collect()).unwrap()
+    Registry::new(resources.into_iter().map(|draft| made(draft).unwrap()).collect(), false).unwrap()
 }
 
 fn settings(audiences: Option<&[&str]>) -> Settings {

@@ -31,7 +31,7 @@ pub(crate) struct Page {
 }
 
 /// Grants and consents of one user that are looked at.
-const MOST_GRANTS: u32 = 10_000;
+const MOST_GRANTS: u32 = 1000;
 /// Events of one session or user that are looked at: the newest.
 const MOST_EVENTS: u32 = 10_000;
 

@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// Events that are read for the list of what happened lately, and those that are told.
-const EVENTS: u32 = 60;
+const EVENTS: u32 = 300;
 /// See above.
 const TOLD: usize = 20;
 
@@ -234,7 +234,7 @@ async fn overview(app: &App, signed_in: &SignedIn, done: Option<&str>, look: Loo
 async fn activity(app: &App, user: UserId, look: Look<'_>) -> Result<Vec<Activity>, Broken> {
     let words = &look.words.account;
     let mut names: BTreeMap<ClientId, String> = BTreeMap::new();
-    let mut told = Vec::new();
+    let (mut told, mut failed) = (Vec::new(), false);
     let events = app.engine.store.timeline(TimelineOf::User(user), EVENTS).await?;
     // An end does not say of which device; its beginning does, if that is not too long ago.
     let began = events.iter().filter(|event| event.kind == EventKind::SessionCreated);
@@ -242,6 +242,11 @@ async fn activity(app: &App, user: UserId, look: Look<'_>) -> Result<Vec<Activit
         began.filter_map(|event| Some((event.session?, event.context.clone()?))).collect();
     for event in events.into_iter().rev() {
         let Some(sentence) = (words.event)(event.kind) else { continue };
+        // Anybody can fail to sign in as somebody: in a row they are told once, and push nothing else off the list.
+        let fails_again = std::mem::replace(&mut failed, event.kind == EventKind::SignInFailed) && failed;
+        if fails_again {
+            continue;
+        }
         if told.len() == TOLD {
             break;
         }

@@ -2,12 +2,14 @@
 
 use std::{
     convert::Infallible,
-    io::ErrorKind,
+    io::{self, ErrorKind},
     net::SocketAddr,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -23,7 +25,7 @@ use hyper_util::{
     server::graceful::{GracefulShutdown, Watcher},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpListener,
     sync::{Semaphore, watch},
 };
@@ -167,7 +169,7 @@ impl<S: Site> Connection<S> {
             .max_buf_size(LARGEST_HEADERS)
             // Replies are small: copied behind their headers they are one piece for the kernel.
             .writev(false)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Heard { stream, quiet: Arc::clone(&quiet) }), service);
         tokio::select! {
             ended = under_way.watch(connection) => {
                 if let Err(error) = ended {
@@ -176,6 +178,36 @@ impl<S: Site> Connection<S> {
             }
             () = quiet.too_long() => tracing::debug!("a connection was quiet for too long"),
         }
+    }
+}
+
+/// A connection that tells when something of a reply was taken off it.
+struct Heard<C> {
+    stream: C,
+    quiet: Arc<Quiet>,
+}
+
+impl<C: AsyncRead + Unpin> AsyncRead for Heard<C> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, to)
+    }
+}
+
+impl<C: AsyncWrite + Unpin> AsyncWrite for Heard<C> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, from);
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.quiet.is_read();
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
@@ -193,6 +225,14 @@ impl Quiet {
 
     fn ends(&self) {
         self.0.store(Self::NOT, Ordering::Relaxed);
+    }
+
+    /// Somebody reads a long reply: that is not quiet, however slow. Whoever does not read at all is the kernel's business.
+    fn is_read(&self) {
+        let now = self.0.load(Ordering::Relaxed);
+        if now != Self::NOT && now != 0 {
+            let _ = self.0.compare_exchange(now, 0, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
 
     /// Comes back once it is [`HEADER_PATIENCE`], or a tick more.

@@ -22,6 +22,8 @@ use super::{
 
 /// How long a code is remembered after its end: a second redemption is recognised for so long.
 const REMEMBERED: Seconds = Seconds::DAY;
+/// So many batches of what was used once go at a time: they are small, and come as fast as proofs do.
+const USED_AT_ONCE: u32 = 20;
 /// How long what was used once is remembered when it is good no more.
 const AFTERWARDS: Seconds = Seconds::HOUR;
 
@@ -171,11 +173,12 @@ pub(super) fn sweep(db: &Connection, now: Time, keep: Retention) -> Result<bool,
     .execute(params![now.minus(REMEMBERED).millis(), keep.batch])?;
     // A while longer than it is good: a clock that is put right must not make it good again. No longer than that: each proof of
     // possession is a row.
+    let many = keep.batch.saturating_mul(USED_AT_ONCE);
     let used = db
         .prepare_cached(
             "DELETE FROM used_once WHERE hash IN (SELECT hash FROM used_once WHERE until < ?1 ORDER BY until LIMIT ?2)",
         )?
-        .execute(params![now.minus(AFTERWARDS).millis(), keep.batch])?;
-    let is_full = |removed: usize| u32::try_from(removed).is_ok_and(|removed| removed >= keep.batch);
-    Ok(is_full(codes) || is_full(used))
+        .execute(params![now.minus(AFTERWARDS).millis(), many])?;
+    let is_full = |removed: usize, batch| u32::try_from(removed).is_ok_and(|removed| removed >= batch);
+    Ok(is_full(codes, keep.batch) || is_full(used, many))
 }

@@ -71,10 +71,7 @@ pub(super) fn access(db: &Desk, user: UserId, limit: u32) -> Result<Access, Faul
     })?;
     let consents = rows.collect::<Result<_, _>>()?;
     let mut grants = Vec::new();
-    for id in db.of_applications(user)? {
-        if grants.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
-            break;
-        }
+    for id in db.of_applications(user, limit)? {
         // Most have ended: those are only looked at.
         let lives = match db.read_known(&id) {
             Ok(record) => record.grant.life.is_alive(),

@@ -354,6 +354,10 @@ impl Store for SqliteStore {
         self.read(resource::list)
     }
 
+    fn had_resources(&self) -> Answer<'_, bool> {
+        self.read(resource::had)
+    }
+
     fn remove_resource(&self, id: String, event: Event) -> Answer<'_, ResourceRemoved> {
         self.write(move |db| resource::remove(db, &id, &event))
     }

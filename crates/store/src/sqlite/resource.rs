@@ -8,7 +8,10 @@ use regrant_engine::{
 };
 use rusqlite::{Connection, params};
 
-use super::{event, fault::Fault, row::Columns};
+use super::{event, fault::Fault, row::Columns, sweep};
+
+/// The name of what says that there was one.
+const EVER: &str = "resources.ever";
 
 pub(super) fn add(db: &Connection, resource: &Resource, replaces: bool, told: &Event) -> Result<ResourceAdded, Fault> {
     match list(db)?.into_iter().find(|known| known.id == resource.id) {
@@ -42,7 +45,12 @@ fn insert(db: &Connection, resource: &Resource) -> Result<(), Fault> {
             resource.created_at.millis()
         ],
     )?;
-    Ok(())
+    sweep::remember(db, EVER, "1")
+}
+
+/// Whether there was ever one.
+pub(super) fn had(db: &Connection) -> Result<bool, Fault> {
+    Ok(db.prepare_cached("SELECT 1 FROM meta WHERE name = ?")?.exists(params![EVER])?)
 }
 
 pub(super) fn list(db: &Connection) -> Result<Vec<Resource>, Fault> {

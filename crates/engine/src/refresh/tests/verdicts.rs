@@ -136,6 +136,7 @@ never_asked! {
     fn keep_clients(Vec<Client>, End) -> ClientsKept;
     fn add_resource(Resource, bool, Event) -> ResourceAdded;
     fn resources() -> Vec<Resource>;
+    fn had_resources() -> bool;
     fn remove_resource(String, Event) -> ResourceRemoved;
     fn keep_resources(Vec<Resource>, End) -> ResourcesKept;
     fn add_sign_in(NewSignIn) -> bool;

@@ -316,9 +316,12 @@ impl Desk {
         Ok(found.first().copied())
     }
 
-    /// The grants of a user that applications hold, newest first: ids sort by time.
-    pub(super) fn of_applications(&self, user: UserId) -> Result<Vec<GrantId>, Fault> {
-        self.ids("SELECT id FROM other_grants WHERE user_id = ? ORDER BY public_id DESC", params![user.as_bytes()])
+    /// The newest grants of a user that applications hold, `limit` at most: ids sort by time.
+    pub(super) fn of_applications(&self, user: UserId, limit: u32) -> Result<Vec<GrantId>, Fault> {
+        self.ids(
+            "SELECT id FROM other_grants WHERE user_id = ? ORDER BY public_id DESC LIMIT ?",
+            params![user.as_bytes(), limit],
+        )
     }
 
     /// The grants of a user that belong to no session.
