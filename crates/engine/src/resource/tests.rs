@@ -263,9 +263,30 @@ fn each_token_is_for_some_of_what_was_granted_in_one_form() {
 fn what_is_allowed_at_one_resource_is_not_allowed_at_another() {
     let registry = registry();
     let remembered = registry.to_allow(&[ORDERS], "openid orders:read read");
-    assert_eq!(remembered, format!("openid orders:read read@{ORDERS}"));
+    assert_eq!(remembered, format!("openid orders:read@{ORDERS} read@{ORDERS}"));
     assert!(!crate::scope::is_within(&registry.to_allow(&[STOCK], "read"), &remembered));
     assert_eq!(registry.words(&[STOCK, ORDERS], "orders:read"), Some("do orders:read"));
     assert_eq!(registry.words(&[STOCK], "orders:read"), None);
     assert_eq!(registry.scopes(), ["bills", "orders:read", "orders:write", "read", "stock:write"]);
+}
+
+/// Without resources every audience may be asked for; that there are none any more is something else.
+#[test]
+fn the_last_resources_end_opens_nothing() {
+    let settings = settings(None);
+    let asks = |registry: &Registry| {
+        let chosen = registry.pick(&settings, ORDERS, &[]).map(|(audience, _)| audience.join(" "));
+        (registry.allows(&settings, ORDERS), registry.allows(&settings, ISSUER), chosen)
+    };
+    let (never, none_left) = (Registry::new(vec![], false).unwrap(), Registry::new(vec![], true).unwrap());
+    assert_eq!(asks(&never), (true, true, Some(ORDERS.to_owned())));
+    assert_eq!(asks(&none_left), (false, true, None));
+    assert!(!never.is_of(&[], true) && none_left.is_of(&[], true));
+}
+
+#[test]
+fn an_administrators_token_is_for_this_server_alone() {
+    let registry = Registry::new(vec![], false).unwrap();
+    assert_eq!(registry.scope_for(&[ISSUER], "openid regrant:admin", None), "openid regrant:admin");
+    assert_eq!(registry.scope_for(&[ISSUER, "https://other.example"], "openid regrant:admin", None), "openid");
 }

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    task::Poll,
+};
 
 use regrant_jose::{KeyKind, SigningKey};
 
@@ -125,4 +128,19 @@ fn many_who_come_at_once_ask_once() {
     });
     assert_eq!(world.place.asked.load(Ordering::Relaxed), 1);
     assert!(block(KeySets::default().at(URL, None, NOW)).is_none(), "nobody to ask by");
+}
+
+#[test]
+fn who_hangs_up_does_not_keep_the_keys_from_the_others() {
+    let world = World::new();
+    world.say(Some(&set_of(&["a"])));
+    let found = block(async {
+        let mut first = Box::pin(world.sets.at(URL, Some("a"), NOW));
+        let waits = std::future::poll_fn(|context| Poll::Ready(first.as_mut().poll(context).is_pending())).await;
+        assert!(waits);
+        drop(first);
+        world.sets.at(URL, Some("a"), NOW).await
+    });
+    assert!(found.is_some());
+    assert_eq!(world.place.asked.load(Ordering::Relaxed), 1);
 }
