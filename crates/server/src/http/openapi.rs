@@ -149,7 +149,7 @@ fn host_missing() -> ApiError {
 }
 
 /// The operations that [`refusals`] knows; `live`, `jwks` and `openapi` have none of their own.
-const OPERATIONS: [&str; 39] = [
+const OPERATIONS: [&str; 44] = [
     "sign_in",
     "renew",
     "who_am_i",
@@ -177,6 +177,11 @@ const OPERATIONS: [&str; 39] = [
     "admin_client",
     "admin_remove_client",
     "admin_rotate_client_secret",
+    "admin_resources",
+    "admin_add_resource",
+    "admin_resource",
+    "admin_replace_resource",
+    "admin_remove_resource",
     "admin_sessions",
     "admin_end_sessions",
     "admin_session",

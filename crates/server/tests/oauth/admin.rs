@@ -258,6 +258,28 @@ fn users_and_roles_are_looked_after_in_the_administrators_name() {
 }
 
 #[test]
+fn resources_come_change_and_go() {
+    let (_world, admin) = world();
+    let orders = json!({"id": "https://orders.example", "scopes": [{"name": "orders:read", "roles": ["editor"]}]});
+    let added = admin.post("/admin/resources", orders.clone()).expect(201);
+    let place = "/admin/resources/https%3A%2F%2Forders.example";
+    assert_eq!(added.header("location"), Some(place));
+    admin.post("/admin/resources", orders.clone()).refused(409, "declined", None);
+    admin.post("/admin/resources", json!({"id": "orders"})).refused(400, "invalid_request", None);
+    let seen = admin.get(place).expect(200);
+    assert_eq!(seen.json()["scopes"], orders["scopes"]);
+    let tag = seen.header("etag").unwrap().to_owned();
+    let next = json!({"name": "Orders", "signing_alg": "RS256"});
+    let replaced = admin.send("PUT", place, Some(next.clone()), &[("if-match", tag.as_str())]).expect(200).json();
+    assert_eq!((&replaced["name"], &replaced["signing_alg"]), (&json!("Orders"), &json!("RS256")));
+    admin.send("PUT", place, Some(next.clone()), &[("if-match", tag.as_str())]).refused(412, "precondition_failed", None);
+    admin.send("PUT", "/admin/resources/urn%3Ax", Some(next.clone()), &[]).refused(404, "not_found", None);
+    assert_eq!(ids(&admin.items("/admin/resources"), "id"), ["https://orders.example"]);
+    admin.delete(place).expect(204);
+    admin.delete(place).refused(404, "not_found", None);
+}
+
+#[test]
 fn clients_are_looked_after_in_the_standards_words() {
     let (_world, admin) = world();
     let asked = json!({
