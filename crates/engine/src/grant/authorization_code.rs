@@ -51,6 +51,17 @@ impl Redeemed {
     }
 }
 
+/// What a client brings.
+#[derive(Clone, Copy)]
+pub struct Brought<'b> {
+    /// The code.
+    pub code: &'b str,
+    /// Where it was sent to, as the client says (RFC 6749 §4.1.3).
+    pub redirect_uri: Option<&'b str>,
+    /// RFC 7636 §4.5.
+    pub verifier: Option<&'b str>,
+}
+
 /// Redeems a code, for `resources` of those that it was given for.
 ///
 /// # Errors
@@ -58,9 +69,7 @@ impl Redeemed {
 pub async fn redeem(
     engine: &Arc<Engine>,
     client: &Arc<Client>,
-    code: &str,
-    redirect_uri: Option<&str>,
-    verifier: Option<&str>,
+    Brought { code, redirect_uri, verifier }: Brought<'_>,
     resources: &[&str],
     proof: Option<&Proof>,
     context: Context,

@@ -15,7 +15,7 @@ use regrant_engine::{
     client::GrantType,
     grant::{
         Granted,
-        authorization_code::{Redeemed, redeem},
+        authorization_code::{Brought, Redeemed, redeem},
         client_credentials::{self, Issued},
         device_code::{Polled, poll},
         refresh_token::{Renewed, renew},
@@ -86,7 +86,8 @@ async fn answer(app: &App, connection: Connection, headers: &HeaderMap, body: Bo
         GrantType::AuthorizationCode => {
             let code = form.get("code").ok_or_else(|| missing("code"))?;
             let (redirect_uri, verifier) = (form.get("redirect_uri"), form.get("code_verifier"));
-            match redeem(&app.engine, &client, code, redirect_uri, verifier, &form.resources(), proof, context).await? {
+            let brought = Brought { code, redirect_uri, verifier };
+            match redeem(&app.engine, &client, brought, &form.resources(), proof, context).await? {
                 Redeemed::Granted(granted) => Ok(reply(&granted)),
                 Redeemed::Refused => Err(OAuthError::InvalidGrant(None)),
                 Redeemed::Elsewhere => Err(OAuthError::InvalidTarget),

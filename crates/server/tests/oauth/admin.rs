@@ -272,7 +272,11 @@ fn resources_come_change_and_go() {
     let next = json!({"name": "Orders", "signing_alg": "RS256"});
     let replaced = admin.send("PUT", place, Some(next.clone()), &[("if-match", tag.as_str())]).expect(200).json();
     assert_eq!((&replaced["name"], &replaced["signing_alg"]), (&json!("Orders"), &json!("RS256")));
-    admin.send("PUT", place, Some(next.clone()), &[("if-match", tag.as_str())]).refused(412, "precondition_failed", None);
+    admin.send("PUT", place, Some(next.clone()), &[("if-match", tag.as_str())]).refused(
+        412,
+        "precondition_failed",
+        None,
+    );
     admin.send("PUT", "/admin/resources/urn%3Ax", Some(next.clone()), &[]).refused(404, "not_found", None);
     assert_eq!(ids(&admin.items("/admin/resources"), "id"), ["https://orders.example"]);
     admin.delete(place).expect(204);

@@ -11,7 +11,7 @@ use regrant_engine::{
     event::{Actor, EventKind},
     grant::{
         Granted,
-        authorization_code::redeem,
+        authorization_code::{Brought, redeem},
         refresh_token::{Renewed, renew},
     },
     id::{ClientId, SessionId, UserId},
@@ -93,7 +93,7 @@ pub(super) async fn code(world: &World, client: &Arc<Client>, reference: &str, s
 }
 
 pub(super) async fn tokens(world: &World, client: &Arc<Client>, code: &str) -> Option<Box<Tokens>> {
-    let redeemed = redeem(&world.engine(), client, code, Some(CALLBACK), None, &[], None, here(world)).await.unwrap();
+    let redeemed = redeem(&world.engine(), client, brought(code), &[], None, here(world)).await.unwrap();
     redeemed.granted().map(|Granted { tokens, .. }| tokens)
 }
 
@@ -174,13 +174,10 @@ pub(super) async fn of_many_redemptions_at_once_one_is_the_first_and_the_others_
     let reference = sign_in(&world, "ada", None).await;
     for _ in 0..5 {
         let code = code(&world, &client, &reference, "a").await;
-        let work =
-            (0..6).map(|_| {
-                let (engine, client, code, context) = (world.engine(), Arc::clone(&client), code.clone(), here(&world));
-                async move {
-                    redeem(&engine, &client, &code, Some(CALLBACK), None, &[], None, context).await.unwrap().granted()
-                }
-            });
+        let work = (0..6).map(|_| {
+            let (engine, client, code, context) = (world.engine(), Arc::clone(&client), code.clone(), here(&world));
+            async move { redeem(&engine, &client, brought(&code), &[], None, context).await.unwrap().granted() }
+        });
         let granted: Vec<_> = at_once(work.collect()).await.into_iter().flatten().collect();
         let [Granted { tokens, .. }] = granted.as_slice() else { panic!("{} were granted", granted.len()) };
         assert_eq!(refresh(&world, &client, &text(tokens)).await, Err(WireReason::Reused));
@@ -213,7 +210,7 @@ pub(super) async fn a_code_against_an_end_gives_nothing_that_lives_on(world: Wor
         let code = code(&world, &client, &reference, "a").await;
         let redeeming = {
             let (engine, client, context) = (world.engine(), Arc::clone(&client), here(&world));
-            async move { redeem(&engine, &client, &code, Some(CALLBACK), None, &[], None, context).await.unwrap().granted() }
+            async move { redeem(&engine, &client, brought(&code), &[], None, context).await.unwrap().granted() }
         };
         let ending = {
             let engine = world.engine();
@@ -440,4 +437,8 @@ pub(super) async fn the_applications_with_access_are_those_that_were_allowed_or_
     assert_eq!(seen_of(ada).await, [only_asked]);
     assert!(consent::withdraw(&engine, ada, &asked.id, Actor::User).await.unwrap());
     assert_eq!(seen_of(ada).await, []);
+}
+
+fn brought(code: &str) -> Brought<'_> {
+    Brought { code, redirect_uri: Some(CALLBACK), verifier: None }
 }

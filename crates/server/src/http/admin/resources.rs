@@ -22,15 +22,9 @@ use crate::control::{Command, page};
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewResource {
+    /// Needed where the path does not say it
     #[schema(example = "https://orders.example")]
-    id: String,
-    #[serde(flatten)]
-    said: Said,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Said {
+    id: Option<String>,
     name: Option<String>,
     /// Each with `name`, and perhaps `description` and `roles`
     #[serde(default)]
@@ -45,10 +39,19 @@ pub(super) struct Said {
     client: Option<String>,
 }
 
-impl Said {
-    fn draft(self, id: String) -> Box<Draft> {
-        let Self { name, scopes, signing_alg, encryption_key, encryption_alg, encryption_enc, client } = self;
-        Box::new(Draft { id, name, scopes, signing_alg, encryption_key, encryption_alg, encryption_enc, client })
+impl NewResource {
+    /// Of the id that the path says, if it says one.
+    fn draft(self, path: Option<String>) -> Result<Box<Draft>, ApiError> {
+        let wrong = |why: &str| Err(ApiError::InvalidRequest(why.to_owned()));
+        let id = match (self.id.clone(), path) {
+            (Some(said), Some(path)) if said != path => {
+                return wrong("The body and the path name different resources.");
+            }
+            (None, None) => return wrong("The body: missing field `id`."),
+            (Some(id), _) | (None, Some(id)) => id,
+        };
+        let Self { name, scopes, signing_alg, encryption_key, encryption_alg, encryption_enc, client, .. } = self;
+        Ok(Box::new(Draft { id, name, scopes, signing_alg, encryption_key, encryption_alg, encryption_enc, client }))
     }
 }
 
@@ -101,9 +104,9 @@ pub(super) async fn add(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let NewResource { id, said } = body::read(&headers, body).await?;
-    let place = format!("/admin/resources/{}", encoded(&id));
-    let command = Command::ResourceAdd { draft: said.draft(id), replaces: false };
+    let draft = body::read::<NewResource>(&headers, body).await?.draft(None)?;
+    let place = format!("/admin/resources/{}", encoded(&draft.id));
+    let command = Command::ResourceAdd { draft, replaces: false };
     Ok(made(&place, admin.run(&app, command).await?))
 }
 
@@ -136,7 +139,7 @@ pub(super) async fn show(
     tag = "admin",
     summary = "Put another resource in the place of one",
     params(("id" = String, Path)),
-    request_body = Said,
+    request_body = NewResource,
     security(("bearer" = [])),
     responses((status = 200, description = "Replaced.", body = Object))
 )]
@@ -148,11 +151,11 @@ pub(super) async fn replace(
     body: Body,
 ) -> Result<Response, ApiError> {
     let Path(id) = id.map_err(|_| ApiError::NotFound)?;
-    let said: Said = body::read(&headers, body).await?;
+    let draft = body::read::<NewResource>(&headers, body).await?.draft(Some(id.clone()))?;
     let _turn = app.admin_turn.lock().await;
     // One that is not there is added by POST: else a slip in the id would make a second one.
     unchanged(&headers, &admin.resource(&app, &id).await?)?;
-    let command = Command::ResourceAdd { draft: said.draft(id), replaces: true };
+    let command = Command::ResourceAdd { draft, replaces: true };
     Ok(shown(&HeaderMap::new(), admin.run(&app, command).await?))
 }
 
