@@ -76,6 +76,12 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
+    /// Tells the store how the next tokens of a grant are foreseen. Once, when all is wired; it ends with the engine.
+    pub fn share_foresight(self: &Arc<Self>) {
+        let engine = Arc::downgrade(self);
+        self.store.foresee(Box::new(move |grant| engine.upgrade()?.refresh_keys.tags(grant)));
+    }
+
     /// The time of day.
     #[must_use]
     pub fn now(&self) -> Time {

@@ -25,6 +25,7 @@
 //! match wins. What it reads and says, the grant first of all, is in `refresh/state.rs`.
 
 mod state;
+mod swift;
 
 use std::sync::Arc;
 
@@ -45,6 +46,7 @@ pub use state::{
     Attempt, Decision, Grant, GrantKind, Holding, KeyThumbprint, Owner, Pace, Policy, Refusal, Replay, ReplayPolicy,
     Risk, Rotation, State, Suspicion, Window,
 };
+pub use swift::Swift;
 
 /// Why a token is read: what is to happen if the table lets its holder through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -205,7 +207,13 @@ pub async fn refresh(engine: &Arc<Engine>, used: Use) -> Result<Refreshed, Broke
         Intent::RotateAfter(_) => Wanted::Person,
         _ => engine.mint.wanted(),
     };
-    let verdict = engine.store.refresh(used.presented.grant, wanted, judge(engine, used, now)).await?;
+    let grant = used.presented.grant;
+    let swift = if engine.store.is_swift() { Swift::of(engine, &used, now) } else { None };
+    let judge = judge(engine, used, now);
+    let verdict = match swift {
+        Some(swift) => engine.store.renew(swift, wanted, judge).await?,
+        None => engine.store.refresh(grant, wanted, judge).await?,
+    };
     engine.observer.decided(intent, &verdict.decision);
     let renews = match (intent, &verdict.decision) {
         (Intent::Rotate, _) => true,

@@ -5,7 +5,6 @@ use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 use axum::Router;
 use hyper::Uri;
 use regrant_engine::{Engine, client, id::ClientId, ports::ClientsKept, time::Time};
-use regrant_store::sqlite::Options;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
@@ -13,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::{
     config::Config,
     control::socket::ControlSocket,
-    home::{Home, HomeError, Missing},
+    home::{Home, HomeError, Missing, Place},
     http::{self, App, tls},
     jobs,
     keeper::Keeper,
@@ -33,7 +32,7 @@ const WAITING: i32 = 4096;
 /// What to start.
 pub(crate) struct Start {
     pub(crate) config: Config,
-    pub(crate) directory: PathBuf,
+    pub(crate) place: Place,
     pub(crate) key_file: Option<PathBuf>,
     /// Sign everybody out rather than refuse when the issuer is another one than the store's.
     pub(crate) change_issuer: bool,
@@ -80,7 +79,7 @@ pub(crate) struct Running {
     freshening: Option<JoinHandle<()>>,
     sweeping: JoinHandle<()>,
     tending: JoinHandle<()>,
-    controlled: JoinHandle<()>,
+    controlled: Option<JoinHandle<()>>,
     telling: JoinHandle<()>,
     stop_telling: oneshot::Sender<()>,
     watching: Watching,
@@ -98,15 +97,13 @@ impl Running {
         start: Start,
         more: impl FnOnce(&Arc<Engine>, SocketAddr) -> Router,
     ) -> Result<Self, StartError> {
-        let Start { config, directory, key_file, change_issuer } = start;
+        let Start { config, place, key_file, change_issuer } = start;
         let Checked { issuer: asked, tls, outbound } = preflight(&config)?;
         warn_of_development(&config);
         let scheme = if tls.is_some() { "https" } else { "http" };
         raise_descriptors(config.limits.connections);
         let telemetry = Watch::open(&config).await.map_err(StartError::Config)?;
-        let memory = usize::try_from(config.limits.grants_memory_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
-        let store = Options { listener: telemetry.listener(), memory };
-        let home = Home::open_with(&directory, key_file.as_deref(), Missing::Create, store)?;
+        let home = Home::open(&place, key_file.as_deref(), Missing::Create, &config, telemetry.listener()).await?;
         let listen = config.server.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
         let listener = TcpListener::bind(listen).await.map_err(|error| {
             StartError::Listen(format!("cannot listen on {listen}: {error}; choose another --listen ADDR:PORT"))
@@ -140,15 +137,13 @@ impl Running {
         let keeper = home.keeper()?;
         // Before the first token: what became due while nobody served, and longer lifetimes than before.
         keeper.signing.tend(&engine).await.map_err(HomeError::from)?;
-        let control = ControlSocket::listen(&directory).map_err(|error| {
-            StartError::Home(HomeError::File(format!("cannot listen on {}/control.sock: {error}", directory.display())))
-        })?;
+        let control = control_socket(&place)?;
         let app = App::new(Arc::clone(&engine), &config);
         let (stop, stopped) = oneshot::channel();
         let limits = http::Limits { connections: config.limits.connections };
         let (acceptor, watch) = tls.unzip();
         let entrance = http::Entrance::new(app, more(&engine, address), telemetry.seen());
-        let watching = telemetry.start(&engine, &home.store);
+        let watching = telemetry.start(&engine);
         let served = tokio::spawn(http::serve(listener, acceptor, entrance, limits, async {
             let _ = stopped.await;
         }));
@@ -158,7 +153,8 @@ impl Running {
         let (stop_telling, stopped_telling) = oneshot::channel();
         let telling = tokio::spawn(jobs::logouts(Arc::clone(&engine), Arc::new(outbound), stopped_telling));
         let controlling = (Arc::clone(&engine), Arc::clone(&keeper));
-        let controlled = tokio::spawn(async move { control.serve(controlling.0, controlling.1).await });
+        let controlled =
+            control.map(|control| tokio::spawn(async move { control.serve(controlling.0, controlling.1).await }));
         Ok(Self {
             engine,
             keeper,
@@ -184,7 +180,7 @@ impl Running {
         let _ = self.served.await;
         let _ = self.stop_telling.send(());
         let _ = self.telling.await;
-        for task in [self.sweeping, self.tending, self.controlled].into_iter().chain(self.freshening) {
+        for task in [self.sweeping, self.tending].into_iter().chain(self.controlled).chain(self.freshening) {
             task.abort();
             let _ = task.await;
         }
@@ -193,6 +189,15 @@ impl Running {
         drop(self.home);
         self.watching.stop().await;
     }
+}
+
+/// Commands reach the server of a directory through its socket; on a database they work beside it.
+fn control_socket(place: &Place) -> Result<Option<ControlSocket>, StartError> {
+    let Place::Directory(directory) = place else { return Ok(None) };
+    let listening = ControlSocket::listen(directory).map_err(|error| {
+        StartError::Home(HomeError::File(format!("cannot listen on {}/control.sock: {error}", directory.display())))
+    })?;
+    Ok(Some(listening))
 }
 
 /// Makes the configuration's clients the store's, and notes how long tokens of every client live: their keys stay published for

@@ -16,6 +16,7 @@ mod discovery;
 mod lifetimes;
 mod logout;
 mod pages;
+mod postgres;
 #[allow(dead_code, unused_imports, reason = "it is shared with tests/e2e, and each uses what it needs")]
 #[path = "../e2e/support/mod.rs"]
 mod support;
