@@ -116,6 +116,9 @@ fn is_here(root: &Path, needed: &Debian) -> bool {
         let versions = std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
         return versions.into_iter().any(|version| version.path().join(rest).exists());
     }
+    if needed.program.starts_with('/') {
+        return Path::new(needed.program).exists();
+    }
     match needed.program.strip_prefix("python3 -m ") {
         Some(module) => {
             let import = format!("import {module}");
@@ -142,7 +145,7 @@ struct Debian {
     purpose: &'static str,
 }
 
-const DEBIAN: [Debian; 9] = [
+const DEBIAN: [Debian; 15] = [
     Debian { program: "chromium", package: "chromium", purpose: "the demo's pages are played in a real browser" },
     Debian { program: "node", package: "nodejs", purpose: "drives that browser, and runs what others wrote for it" },
     Debian { program: "npm", package: "npm", purpose: "installs packages for it, as their lock files say" },
@@ -165,6 +168,25 @@ const DEBIAN: [Debian; 9] = [
         program: "nginx",
         package: "nginx-light",
         purpose: "tests run the configuration of docs/howto/behind-a-proxy.md",
+    },
+    Debian { program: "openssl", package: "openssl", purpose: "tests are certificate authorities with it" },
+    Debian { program: "go", package: "golang-go", purpose: "builds what others wrote in Go as clients" },
+    Debian {
+        program: "/usr/share/gocode/src/golang.org/x/oauth2",
+        package: "golang-golang-x-oauth2-dev",
+        purpose: "is such a client",
+    },
+    Debian {
+        program: "/usr/share/gocode/src/github.com/coreos/go-oidc",
+        package: "golang-github-coreos-go-oidc-dev",
+        purpose: "is such a client",
+    },
+    // Not `apache2`, which starts one as a service.
+    Debian { program: "/usr/sbin/apache2", package: "apache2-bin", purpose: "is an application with the next one" },
+    Debian {
+        program: "/usr/lib/apache2/modules/mod_auth_openidc.so",
+        package: "libapache2-mod-auth-openidc",
+        purpose: "is a client in front of a web server",
     },
 ];
 

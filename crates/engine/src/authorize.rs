@@ -9,9 +9,13 @@ use std::sync::Arc;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
+    Engine,
     client::{Client, GrantType, redirect_uri},
     consent::Consent,
     id::{SessionId, UserId},
+    ports::{Broken, UserSelector},
+    refresh::KeyThumbprint,
+    resource::{Registry, Untargeted, audiences},
     scope,
     settings::Settings,
     time::{Seconds, Time},
@@ -47,7 +51,9 @@ pub struct Request<'r> {
     /// An ID token came as a hint, and is none of ours.
     pub hint_is_foreign: bool,
     /// RFC 8707 §2.
-    pub resource: Option<&'r str>,
+    pub resources: &'r [&'r str],
+    /// RFC 9449 §10.
+    pub dpop_jkt: Option<&'r str>,
     /// OpenID Connect Core §6.1, which is not offered; so the next two.
     pub request: bool,
     /// See above.
@@ -144,12 +150,16 @@ pub struct Authorization {
     pub to: Destination,
     /// What is asked for and may be.
     pub scope: String,
-    /// Whom the access tokens are for.
+    /// Whom the access tokens are for, with a space between.
     pub audience: String,
+    /// What the person is to allow, as it is remembered.
+    pub to_allow: String,
     /// OpenID Connect Core §2: comes back in the ID token.
     pub nonce: Option<String>,
     /// RFC 7636 §4.2: the SHA-256 of the verifier, in base64url.
     pub challenge: Option<String>,
+    /// RFC 9449 §10: the key that the code is to be bound to.
+    pub key: Option<KeyThumbprint>,
     /// What the application wants the person to be asked.
     pub prompt: Prompt,
     /// How long ago the person may have proven who they are.
@@ -173,7 +183,12 @@ pub struct Prompt {
 ///
 /// # Errors
 /// [`Refused`], to be told to the client.
-pub fn check(to: Destination, request: &Request<'_>, settings: &Settings) -> Result<Authorization, Refused> {
+pub fn check(
+    to: Destination,
+    request: &Request<'_>,
+    settings: &Settings,
+    registry: &Registry,
+) -> Result<Authorization, Refused> {
     if request.request {
         return Err(Refused::RequestNotSupported);
     }
@@ -204,18 +219,52 @@ pub fn check(to: Destination, request: &Request<'_>, settings: &Settings) -> Res
     if request.hint_is_foreign {
         return Err(Refused::InvalidRequest("id_token_hint is not an ID token of this server"));
     }
-    let scope = scope_of(&to.client, request.scope).ok_or(Refused::InvalidScope)?;
-    // RFC 8707 §2: an absolute URI without a fragment, and one that may be asked for.
-    let is_uri = |uri: &&str| redirect_uri::Parts::of(uri).is_ok();
-    let audience = match request.resource {
-        None => settings.audience.clone(),
-        asked => {
-            let asked = settings.audience_for(asked.filter(is_uri).or(Some("")));
-            asked.filter(|audience| !audience.is_empty()).ok_or(Refused::InvalidTarget)?
-        }
-    };
+    let (scope, audience) = wanted(&to.client, request.scope, request.resources, settings, registry)?;
+    let to_allow = registry.to_allow(&audiences(&audience), &scope);
+    let named = request.dpop_jkt.map(KeyThumbprint::parse);
+    let key = named.map(|key| key.ok_or(Refused::InvalidRequest("dpop_jkt must be the thumbprint of a key")));
+    let key = key.transpose()?;
     let nonce = request.nonce.map(str::to_owned);
-    Ok(Authorization { to, scope, audience, nonce, challenge, prompt, max_age, hinted_user: request.hinted_user })
+    let hinted_user = request.hinted_user;
+    Ok(Authorization { to, scope, audience, to_allow, nonce, challenge, key, prompt, max_age, hinted_user })
+}
+
+/// What a client may have of what it asks for, and whom the access tokens are for.
+pub(crate) fn wanted(
+    client: &Client,
+    scope: Option<&str>,
+    resources: &[&str],
+    settings: &Settings,
+    registry: &Registry,
+) -> Result<(String, String), Refused> {
+    let is_said = scope.is_some();
+    let scope = scope_of(client, scope).ok_or(Refused::InvalidScope)?;
+    let targets = registry.targets(settings, resources, &scope, is_said).map_err(|why| match why {
+        Untargeted::Target => Refused::InvalidTarget,
+        Untargeted::Scope => Refused::InvalidScope,
+    })?;
+    let of_targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+    let had = registry.scope_for(&of_targets, &scope, None);
+    if had.is_empty() && !scope.is_empty() {
+        return Err(Refused::InvalidScope);
+    }
+    Ok((had, targets.join(" ")))
+}
+
+/// What of it this user's roles allow; `None` if that is nothing (RFC 6749 §4.1.2.1: `access_denied`).
+///
+/// # Errors
+/// [`Broken`] if the store is.
+pub async fn for_user(engine: &Engine, asked: &Authorization, user: UserId) -> Result<Option<Authorization>, Broken> {
+    let registry = engine.registry().await?;
+    let targets = audiences(&asked.audience);
+    if !registry.asks_for_roles(&targets, &asked.scope) {
+        return Ok(Some(asked.clone()));
+    }
+    let roles = engine.store.user(UserSelector::Id(user)).await?.map(|user| user.roles).unwrap_or_default();
+    let scope = registry.scope_for(&targets, &asked.scope, Some(&roles));
+    let to_allow = registry.to_allow(&targets, &scope);
+    Ok(Some(Authorization { scope, to_allow, ..asked.clone() }).filter(|allowed| !allowed.scope.is_empty()))
 }
 
 /// RFC 9700 §2.1.1: required of public clients, and of the others unless their operator says otherwise; S256 only.
@@ -324,7 +373,7 @@ pub fn step(
     // The operator's own applications need nobody's consent.
     if !asked.to.client.metadata.first_party {
         let just_consented = done.consent == Some(present.session);
-        let stands = consent.is_some_and(|consent| scope::is_within(&asked.scope, &consent.scope));
+        let stands = consent.is_some_and(|consent| scope::is_within(&asked.to_allow, &consent.scope));
         if !stands || (prompt.consent && !just_consented) {
             return if prompt.none { Step::Refuse(Refused::ConsentRequired) } else { Step::Consent };
         }

@@ -1,4 +1,4 @@
-//! `[tokens.claims]`: what of a user the access tokens tell, by the operator's choice.
+//! `[tokens.claims]`, and the claims of a client or a scope: what of a user is told, by the operator's choice.
 //!
 //! 1. The operator maps names of claims to attributes of users; what cannot be is refused when the server starts
 //!    ([`ClaimMapping::new`]).
@@ -6,9 +6,12 @@
 //!    (`ports::Facts::attributes`). Where nothing is mapped nobody parses it.
 //! 3. The mint puts what is mapped behind its own claims (`ClaimMapping::append`): a changed attribute shows at the next
 //!    refresh.
+//! 4. What a client or a granted scope has of its own is told in access tokens, ID tokens and userinfo. Where two say the same name,
+//!    the client wins over the scopes, and these over what all access tokens tell.
 
 use std::{collections::BTreeMap, fmt};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::{ports::Facts, user::is_reserved_claim};
@@ -20,8 +23,13 @@ pub const MOST_MAPPED_BYTES: usize = 4 * 1024;
 /// The longest name of a claim, in characters.
 pub const LONGEST_NAME: usize = 64;
 
+/// Names that an ID token or userinfo means something else by, besides those of access tokens (OpenID Connect Core §3.3.2.11, §5.6.2,
+/// Back-Channel Logout §2.4).
+const RESERVED_ELSEWHERE: [&str; 4] = ["events", "s_hash", "_claim_names", "_claim_sources"];
+
 /// Which claims are told of a user, and from what.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(into = "BTreeMap<String, String>", try_from = "BTreeMap<String, String>")]
 pub struct ClaimMapping(Vec<(String, Source)>);
 
 /// Where a mapped claim comes from.
@@ -89,7 +97,7 @@ impl ClaimMapping {
     /// [`MappingError`]
     pub fn new(mapping: &BTreeMap<String, String>) -> Result<Self, MappingError> {
         let entry = |(claim, from): (&String, &String)| {
-            if is_reserved_claim(claim) {
+            if is_reserved_claim(claim) || RESERVED_ELSEWHERE.contains(&claim.as_str()) {
                 return Err(MappingError::Reserved(claim.clone()));
             }
             if !is_name(claim) {
@@ -109,6 +117,30 @@ impl ClaimMapping {
             Ok((claim.clone(), source))
         };
         mapping.iter().map(entry).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// This one, with what `other` tells by other names.
+    #[must_use]
+    pub fn before(mut self, other: &Self) -> Self {
+        for (claim, source) in &other.0 {
+            if !self.0.iter().any(|(known, _)| known == claim) {
+                self.0.push((claim.clone(), source.clone()));
+            }
+        }
+        self
+    }
+
+    /// The names of the claims.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(claim, _)| claim.as_str())
+    }
+
+    /// What is told of a user, for userinfo.
+    #[must_use]
+    pub fn of(&self, claims: &Map<String, Value>, identifier: Option<&str>) -> Map<String, Value> {
+        let attributes = serde_json::to_string(claims).ok();
+        let told = self.told(attributes.as_deref(), identifier).unwrap_or_default();
+        serde_json::from_str(&format!("{{{told}}}")).unwrap_or_default()
     }
 
     /// Whether nothing is told beyond what every token tells.
@@ -179,6 +211,25 @@ impl ClaimMapping {
     }
 }
 
+impl TryFrom<BTreeMap<String, String>> for ClaimMapping {
+    type Error = MappingError;
+
+    fn try_from(mapping: BTreeMap<String, String>) -> Result<Self, MappingError> {
+        Self::new(&mapping)
+    }
+}
+
+impl From<ClaimMapping> for BTreeMap<String, String> {
+    fn from(mapping: ClaimMapping) -> Self {
+        let written = |source| match source {
+            Source::Attribute(name) => name,
+            Source::Email => "@email".to_owned(),
+            Source::Username => "@username".to_owned(),
+        };
+        mapping.0.into_iter().map(|(claim, source)| (claim, written(source))).collect()
+    }
+}
+
 fn is_name(name: &str) -> bool {
     (1..=LONGEST_NAME).contains(&name.chars().count())
 }
@@ -195,8 +246,8 @@ mod tests {
     fn payload(entries: &[(&str, &str)], attributes: Option<&str>, identifier: &str) -> String {
         let facts = Facts {
             auth_time: Time::from_millis(0),
-            amr: vec![],
-            roles: vec![],
+            amr: [].into(),
+            roles: [].into(),
             identifier: Some(identifier.to_owned()),
             attributes: attributes.map(Into::into),
         };

@@ -5,22 +5,24 @@
 //! 2. [`prepare`] makes a [`Client`] of it, or says what is wrong. What is left out gets the safe default.
 //! 3. The store keeps it. [`Clients`] (`client/cache.rs`) remembers what it said for two seconds: every request names a client.
 //! 4. A request authenticates its client by `client/authentication.rs`; whether an address may be redirected to says
-//!    `client/redirect_uri.rs`.
+//!    `client/redirect_uri.rs`. Keys that it keeps elsewhere come by `client/keys.rs`.
 
 pub mod assertion;
 pub mod authentication;
 mod cache;
+pub mod keys;
 pub mod redirect_uri;
 pub mod secret;
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Engine,
-    event::{Actor, Event, EventKind},
+    By, Engine,
+    claims::{ClaimMapping, MappingError},
+    event::{Event, EventKind},
     id::ClientId,
     ports::{Broken, ClientAdded, ClientRemoved, ClientsKept, End, SecretRotated},
     reason::{Reason, named},
@@ -93,6 +95,9 @@ pub struct Metadata {
     /// Its terms of service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tos_uri: Option<String>,
+    /// What its tokens and userinfo tell of users, besides what all tell.
+    #[serde(default, skip_serializing_if = "ClaimMapping::is_empty")]
+    pub claims: ClaimMapping,
     /// How long its access tokens live, in seconds; the server's own lifetime if it does not say. So the next two.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_token_lifetime: Option<Seconds>,
@@ -203,6 +208,9 @@ pub struct Draft {
     pub policy_uri: Option<String>,
     /// Its terms of service.
     pub tos_uri: Option<String>,
+    /// What its tokens tell of users: names of claims, and what they are to tell.
+    #[serde(default)]
+    pub claims: BTreeMap<String, String>,
     /// How long its access tokens live.
     pub access_lifetime: Option<Seconds>,
     /// How long its grants live without use.
@@ -244,6 +252,7 @@ impl Draft {
             logo_uri: None,
             policy_uri: None,
             tos_uri: None,
+            claims: BTreeMap::new(),
             access_lifetime: None,
             idle: None,
             absolute: None,
@@ -277,7 +286,7 @@ pub enum DraftError {
     TooManyUris,
     /// This type of client cannot have this grant.
     Grant(GrantType),
-    /// The device grant is not built.
+    /// This is not built.
     NotBuilt(&'static str),
     /// A scope is empty or has a character that is not allowed (RFC 6749 §3.3).
     Scope(String),
@@ -291,6 +300,8 @@ pub enum DraftError {
     Pkce,
     /// A lifetime is 0, or that of access tokens over a day.
     Lifetime(&'static str),
+    /// A claim cannot be told.
+    Claims(MappingError),
 }
 
 impl fmt::Display for DraftError {
@@ -319,7 +330,7 @@ impl fmt::Display for DraftError {
                 f.write_str("only a public client has the method none; others authenticate")
             }
             Self::AuthMethod(method) => write!(f, "a public client cannot keep a secret, so its method is none, not {method}"),
-            Self::Keys => f.write_str("the method private_key_jwt and public keys (jwks) belong together: say both or neither"),
+            Self::Keys => f.write_str("the method private_key_jwt and public keys (jwks, here or at one address) belong together: say both or neither"),
             Self::Jwks => f.write_str(
                 "the keys are no JWK set with a usable public key of RS256, ES256 or EdDSA, or have private parts: give the \
                  public half only",
@@ -328,6 +339,7 @@ impl fmt::Display for DraftError {
             Self::Lifetime(which) => {
                 write!(f, "the {which} must be more than 0, and that of access tokens at most a day")
             }
+            Self::Claims(why) => write!(f, "the claim {why}"),
         }
     }
 }
@@ -381,10 +393,6 @@ pub fn prepare(draft: Draft, managed_by: ManagedBy, now: Time) -> Result<Client,
     {
         return Err(DraftError::Keys);
     }
-    // Keys elsewhere need a request that goes out.
-    if draft.jwks_uri.is_some() {
-        return Err(DraftError::NotBuilt("fetching a client's keys"));
-    }
     if draft.jwks.as_ref().is_some_and(|jwks| !is_public_set(jwks)) {
         return Err(DraftError::Jwks);
     }
@@ -392,10 +400,6 @@ pub fn prepare(draft: Draft, managed_by: ManagedBy, now: Time) -> Result<Client,
     // RFC 9700 §2.1.1: public clients must use PKCE.
     if client_type == ClientType::Public && pkce_is_optional {
         return Err(DraftError::Pkce);
-    }
-    // A bound token is a promise: nobody makes it before it is kept.
-    if draft.dpop == Some(Requirement::Required) {
-        return Err(DraftError::NotBuilt("DPoP"));
     }
     for (which, lifetime, most) in [
         ("access token's lifetime", draft.access_lifetime, Seconds::DAY.0),
@@ -419,11 +423,12 @@ pub fn prepare(draft: Draft, managed_by: ManagedBy, now: Time) -> Result<Client,
         jwks: draft.jwks,
         jwks_uri: draft.jwks_uri,
         require_pkce: !pkce_is_optional,
-        dpop_bound_access_tokens: false,
+        dpop_bound_access_tokens: draft.dpop == Some(Requirement::Required),
         first_party: draft.first_party,
         logo_uri: draft.logo_uri,
         policy_uri: draft.policy_uri,
         tos_uri: draft.tos_uri,
+        claims: ClaimMapping::new(&draft.claims).map_err(DraftError::Claims)?,
         access_token_lifetime: draft.access_lifetime,
         idle_lifetime: draft.idle,
         absolute_lifetime: draft.absolute,
@@ -440,13 +445,13 @@ fn client_id(text: &str) -> Result<ClientId, DraftError> {
     }
     let lower = text.to_ascii_lowercase();
     let of_others = [UserId::PREFIX, SessionId::PREFIX, GrantRef::PREFIX, EventId::PREFIX];
-    if lower == ClientId::session_api().0 || of_others.iter().any(|prefix| lower.starts_with(prefix)) {
+    if *lower == *ClientId::session_api().0 || of_others.iter().any(|prefix| lower.starts_with(prefix)) {
         return Err(DraftError::ReservedId);
     }
-    Ok(ClientId(text.to_owned()))
+    Ok(ClientId::from(text))
 }
 
-fn is_hidden(c: char) -> bool {
+pub(crate) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -459,8 +464,10 @@ fn grants(client_type: ClientType, asked: Vec<GrantType>) -> Result<Vec<GrantTyp
     let asked = if asked.is_empty() { default } else { asked };
     for grant in &asked {
         let fits = match (grant, client_type) {
-            (GrantType::DeviceCode, _) => return Err(DraftError::NotBuilt("the device grant")),
-            (GrantType::AuthorizationCode | GrantType::RefreshToken, kind) => kind != ClientType::Service,
+            // A service acts for itself, and has nobody to ask.
+            (GrantType::AuthorizationCode | GrantType::RefreshToken | GrantType::DeviceCode, kind) => {
+                kind != ClientType::Service
+            }
             // RFC 6749 §4.4: for confidential clients only.
             (GrantType::ClientCredentials, kind) => kind != ClientType::Public,
         };
@@ -496,7 +503,7 @@ fn is_public_set(jwks: &Value) -> bool {
 
 /// Each once, in the order in which they were said.
 fn scopes(grants: &[GrantType], asked: Vec<String>) -> Result<String, DraftError> {
-    let of_people = grants.contains(&GrantType::AuthorizationCode);
+    let of_people = grants.contains(&GrantType::AuthorizationCode) || grants.contains(&GrantType::DeviceCode);
     let asked = match (asked.is_empty(), of_people) {
         (true, true) => ["openid", "profile", "email"].map(str::to_owned).to_vec(),
         _ => asked,
@@ -558,13 +565,15 @@ impl Client {
 ///
 /// # Errors
 /// [`Broken`] if the store is.
-pub async fn add(engine: &Engine, mut client: Client) -> Result<(ClientAdded, Option<ClientSecret>), Broken> {
+pub async fn add<'e>(by: impl Into<By<'e>>, mut client: Client) -> Result<(ClientAdded, Option<ClientSecret>), Broken> {
+    let by = by.into();
+    let engine = by.engine;
     let secret = needs_secret(&client).then(|| ClientSecret::new(&*engine.random));
     if let Some(secret) = &secret {
         client.secrets = vec![secret.stored(SecretId::FIRST, engine.now())];
     }
     let id = client.id.clone();
-    let event = event(engine, EventKind::ClientAdded, &id);
+    let event = event(by, EventKind::ClientAdded, &id);
     let added = engine.store.add_client(client, event).await?;
     engine.clients.forget(&id);
     Ok((added, secret.filter(|_| added == ClientAdded::Added)))
@@ -583,13 +592,15 @@ pub fn needs_secret(client: &Client) -> bool {
 ///
 /// # Errors
 /// [`Broken`] if the store is.
-pub async fn rotate_secret(
-    engine: &Engine,
+pub async fn rotate_secret<'e>(
+    by: impl Into<By<'e>>,
     id: &ClientId,
     keep: Seconds,
 ) -> Result<(SecretRotated, ClientSecret), Broken> {
+    let by = by.into();
+    let engine = by.engine;
     let (now, secret) = (engine.now(), ClientSecret::new(&*engine.random));
-    let event = event(engine, EventKind::ClientSecretRotated, id);
+    let event = event(by, EventKind::ClientSecretRotated, id);
     let rotated = engine.store.rotate_client_secret(id.clone(), secret.hash(), now.plus(keep), event).await?;
     engine.clients.forget(id);
     Ok((rotated, secret))
@@ -599,9 +610,11 @@ pub async fn rotate_secret(
 ///
 /// # Errors
 /// [`Broken`] if the store is.
-pub async fn remove(engine: &Engine, id: &ClientId) -> Result<ClientRemoved, Broken> {
-    let event = event(engine, EventKind::ClientRemoved, id);
-    let removed = engine.store.remove_client(id.clone(), end(engine), event).await?;
+pub async fn remove<'e>(by: impl Into<By<'e>>, id: &ClientId) -> Result<ClientRemoved, Broken> {
+    let by = by.into();
+    let engine = by.engine;
+    let event = event(by, EventKind::ClientRemoved, id);
+    let removed = engine.store.remove_client(id.clone(), end(by), event).await?;
     engine.clients.forget(id);
     Ok(removed)
 }
@@ -611,15 +624,15 @@ pub async fn remove(engine: &Engine, id: &ClientId) -> Result<ClientRemoved, Bro
 /// # Errors
 /// [`Broken`] if the store is.
 pub async fn keep(engine: &Engine, wanted: Vec<Client>) -> Result<ClientsKept, Broken> {
-    engine.store.keep_clients(wanted, end(engine)).await
+    engine.store.keep_clients(wanted, end(engine.into())).await
 }
 
-fn end(engine: &Engine) -> End {
-    End { at: engine.now(), reason: Reason::ClientRemoved, actor: Actor::Operator }
+fn end(By { engine, actor }: By<'_>) -> End {
+    End { at: engine.now(), reason: Reason::ClientRemoved, actor }
 }
 
-fn event(engine: &Engine, kind: EventKind, id: &ClientId) -> Event {
-    let mut event = Event::new(kind, engine.now(), Actor::Operator, &*engine.random);
+fn event(By { engine, actor }: By<'_>, kind: EventKind, id: &ClientId) -> Event {
+    let mut event = Event::new(kind, engine.now(), actor, &*engine.random);
     event.client = Some(id.clone());
     event
 }

@@ -12,7 +12,7 @@ use crate::{
     id::{ClientId, Epoch, SessionId, UserId},
     ports::{Broken, Facts},
     reason::Life,
-    refresh::{Authentication, Owner},
+    refresh::{Authentication, KeyThumbprint, Owner},
     session::SessionRecord,
     single_sign_on::{SignedIn, hash, secret},
     time::{Seconds, Time},
@@ -39,12 +39,14 @@ pub struct Code {
     pub redirect_uri: String,
     /// What is granted by it.
     pub scope: String,
-    /// Whom the access tokens are for.
+    /// Whom the access tokens are for, with a space between.
     pub audience: String,
     /// For the ID token.
     pub nonce: Option<String>,
     /// The SHA-256 of the verifier, in base64url.
     pub challenge: Option<String>,
+    /// The key that must be proven with it (RFC 9449 §10).
+    pub key: Option<KeyThumbprint>,
     /// When and how the user proved who they are.
     pub authentication: Authentication,
     /// When it was made.
@@ -89,6 +91,7 @@ pub async fn issue(engine: &Engine, asked: &Authorization, signed_in: &SignedIn)
         audience: asked.audience.clone(),
         nonce: asked.nonce.clone(),
         challenge: asked.challenge.clone(),
+        key: asked.key,
         authentication: authentication.clone(),
         created_at: now,
         expires_at: now.plus(LIFETIME),
@@ -117,6 +120,8 @@ pub struct Shown {
     pub redirect_uri: Option<String>,
     /// What the challenge was made of.
     pub verifier: Option<String>,
+    /// The key whose possession was proven.
+    pub key: Option<KeyThumbprint>,
 }
 
 /// Decides about a code. First match wins.
@@ -136,6 +141,10 @@ pub fn decide(loaded: Option<&LoadedCode>, shown: &Shown, now: Time) -> Decision
         (None, Some(_)) | (Some(_), None) => false,
     };
     if !proven {
+        return Decision::Refused;
+    }
+    // RFC 9449 §10: the key that the request named.
+    if code.key.is_some() && code.key != shown.key {
         return Decision::Refused;
     }
     // RFC 6749 §4.1.2, RFC 9700 §4.2: a second time, with all that the first one showed.
@@ -161,4 +170,4 @@ fn is_of(challenge: &str, verifier: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

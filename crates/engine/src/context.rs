@@ -82,7 +82,7 @@ impl Network {
 
 /// The networks that a grant last rotated from, newest first, at most [`Self::KEPT`].
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Networks(Vec<Network>);
+pub struct Networks([Option<Network>; Networks::KEPT]);
 
 impl Networks {
     /// How many are remembered.
@@ -91,26 +91,31 @@ impl Networks {
     /// Of a grant that was just issued to `first`.
     #[must_use]
     pub fn starting_with(first: Network) -> Self {
-        Self(vec![first])
+        Self([Some(first), None, None, None])
     }
 
     /// Whether the grant rotated from `network` lately.
     #[must_use]
     pub fn contains(&self, network: Network) -> bool {
-        self.0.contains(&network)
+        self.0.contains(&Some(network))
     }
 
     /// Remembers one more rotation.
     pub fn note(&mut self, network: Network) {
-        self.0.retain(|known| *known != network);
-        self.0.insert(0, network);
-        self.0.truncate(Self::KEPT);
+        // It comes first; what stood before its old place, or before the last one, moves on by one.
+        let mut moved = Some(network);
+        for place in &mut self.0 {
+            std::mem::swap(place, &mut moved);
+            if moved.is_none_or(|moved| moved == network) {
+                break;
+            }
+        }
     }
 
     /// For a store: the networks' bytes one after the other.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.0.iter().flat_map(|network| network.to_bytes()).collect()
+        self.0.iter().flatten().flat_map(|network| network.to_bytes()).collect()
     }
 
     /// Back from [`Self::to_bytes`]; `None` for anything else.
@@ -120,7 +125,11 @@ impl Networks {
         if !rest.is_empty() || networks.len() > Self::KEPT {
             return None;
         }
-        networks.iter().map(|network| Network::from_bytes(*network)).collect::<Option<_>>().map(Self)
+        let mut known = [None; Self::KEPT];
+        for (place, network) in known.iter_mut().zip(networks) {
+            *place = Some(Network::from_bytes(*network)?);
+        }
+        Some(Self(known))
     }
 }
 
@@ -205,7 +214,7 @@ impl UserAgentFamily {
 
     /// From a store's text.
     #[must_use]
-    pub fn from_stored(text: String) -> Self {
+    pub fn from_stored(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())
     }
 

@@ -17,6 +17,7 @@ pub struct Digests {
     failure: hmac::Key,
     shard: hmac::Key,
     interaction: hmac::Key,
+    dpop_nonce: hmac::Key,
 }
 
 impl fmt::Debug for Digests {
@@ -36,6 +37,7 @@ impl Digests {
             failure: key(b"regrant/digest/failure/v1")?,
             shard: key(b"regrant/digest/shard/v1")?,
             interaction: key(b"regrant/digest/interaction/v1")?,
+            dpop_nonce: key(b"regrant/digest/dpop-nonce/v1")?,
         })
     }
 
@@ -61,6 +63,12 @@ impl Digests {
     #[must_use]
     pub fn interaction(&self, json: &[u8]) -> [u8; 32] {
         first(&self.interaction, &[json])
+    }
+
+    /// What makes the nonce of a minute ours.
+    #[must_use]
+    pub fn dpop_nonce(&self, minute: i64) -> [u8; 12] {
+        first(&self.dpop_nonce, &[&minute.to_be_bytes()])
     }
 
     /// A name for the failures of something that is described by `parts`.

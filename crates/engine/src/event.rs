@@ -1,5 +1,7 @@
 //! The timeline: what happened, to whom, from where and why. Written in the transaction that it tells of.
 
+use std::{fmt, str::FromStr};
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -7,7 +9,7 @@ use crate::{
     context::{Context, Prefix, UserAgentFamily},
     id::{ClientId, EventId, Generation, GrantRef, SessionId, UserId},
     ports::Random,
-    reason::{Reason, named},
+    reason::{Reason, UnknownName, named},
     time::Time,
 };
 
@@ -97,6 +99,12 @@ named! {
         ClientSecretRotated = "client.secret_rotated",
         /// A client was removed, with all that was granted to it.
         ClientRemoved = "client.removed",
+        /// A resource was added.
+        ResourceAdded = "resource.added",
+        /// A resource is another than before, by the configuration.
+        ResourceChanged = "resource.changed",
+        /// A resource was removed: no more tokens are made for it.
+        ResourceRemoved = "resource.removed",
         /// A user proved who they are once more, in a session that goes on.
         Reauthenticated = "session.reauthenticated",
         /// An application got tokens of its own for a user.
@@ -107,6 +115,12 @@ named! {
         ConsentGiven = "consent.given",
         /// A user took that back.
         ConsentWithdrawn = "consent.withdrawn",
+        /// A user allowed a device what it asked for.
+        DeviceAllowed = "device.allowed",
+        /// A user did not.
+        DeviceDenied = "device.denied",
+        /// A user typed a code that is no device's.
+        DeviceCodeWrong = "device.wrong_code",
         /// An application was told that a session ended.
         LogoutDelivered = "logout.delivered",
         /// An application could not be told, and will not be.
@@ -126,15 +140,50 @@ named! {
     }
 }
 
-named! {
-    /// Who caused an event.
-    Actor {
-        /// The holder of a token, or somebody who signs in.
-        User = "user",
-        /// The operator, by the command line.
-        Operator = "operator",
-        /// Regrant itself.
-        System = "system",
+/// Who caused an event.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Actor {
+    /// The holder of a token, or somebody who signs in.
+    User,
+    /// The operator, by the command line.
+    Operator,
+    /// Regrant itself.
+    System,
+    /// A user with the role `admin`, by the admin API: told by the id.
+    Admin(UserId),
+    /// A client with the scope `regrant:admin`, by the admin API.
+    Service,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User => f.write_str("user"),
+            Self::Operator => f.write_str("operator"),
+            Self::System => f.write_str("system"),
+            Self::Admin(user) => user.fmt(f),
+            Self::Service => f.write_str("service"),
+        }
+    }
+}
+
+impl FromStr for Actor {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        match text {
+            "user" => Ok(Self::User),
+            "operator" => Ok(Self::Operator),
+            "system" => Ok(Self::System),
+            "service" => Ok(Self::Service),
+            other => other.parse().map(Self::Admin).map_err(|_| UnknownName),
+        }
+    }
+}
+
+impl Serialize for Actor {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

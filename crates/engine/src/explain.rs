@@ -137,7 +137,7 @@ impl From<&Grant> for GrantFacts {
         Self {
             id: grant.public_id,
             client: grant.client.clone(),
-            scope: grant.scope.clone(),
+            scope: (*grant.scope).to_owned(),
             generation: grant.generation.0,
             kind: grant.kind,
             issued_at: grant.issued_at,

@@ -5,7 +5,10 @@
 use std::{
     fmt,
     str::FromStr,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use uuid::Uuid;
@@ -178,14 +181,35 @@ impl fmt::Display for Generation {
 pub struct Epoch(pub u32);
 
 /// An OAuth client's identifier (RFC 6749 §2.2).
+///
+/// Shared, not copied: each use of a grant names its client several times.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
-#[serde(transparent)]
-pub struct ClientId(pub String);
+#[serde(from = "String", into = "String")]
+pub struct ClientId(pub Arc<str>);
 
 impl ClientId {
     /// The client of Regrant's own session API.
     #[must_use]
     pub fn session_api() -> Self {
-        Self("regrant".to_owned())
+        static ID: LazyLock<ClientId> = LazyLock::new(|| ClientId::from("regrant"));
+        ID.clone()
+    }
+}
+
+impl From<&str> for ClientId {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<String> for ClientId {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<ClientId> for String {
+    fn from(id: ClientId) -> Self {
+        (*id.0).to_owned()
     }
 }

@@ -3,9 +3,10 @@
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::{
-    Engine,
+    Engine, acr,
     id::{ClientId, SessionId, UserId},
     mint::IdToken,
     ports::Broken,
@@ -24,6 +25,8 @@ struct IdClaims<'a> {
     nonce: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     amr: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<&'static str>,
     azp: &'a str,
     at_hash: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,12 +49,19 @@ pub fn of(engine: &Engine, client: &ClientId, tokens: &Tokens, nonce: Option<&st
         auth_time: tokens.facts.auth_time.seconds(),
         nonce,
         amr: &tokens.facts.amr,
+        acr: acr::of(&tokens.facts.amr),
         azp: &client.0,
         at_hash: at_hash(&tokens.access_token.0),
         sid: tokens.session.map(|session| session.to_string()),
     };
     let failed = || Broken::Store("an ID token could not be signed: is there an RS256 key?".to_owned());
-    engine.mint.sign_id_token(&claims).ok_or_else(failed)
+    if tokens.told.is_empty() {
+        return engine.mint.sign_id_token(&claims).ok_or_else(failed);
+    }
+    let mut payload = serde_json::to_vec(&claims).map_err(|_| failed())?;
+    tokens.told.append(&mut payload, &tokens.facts, tokens.user);
+    let whole = String::from_utf8(payload).ok().and_then(|text| RawValue::from_string(text).ok()).ok_or_else(failed)?;
+    engine.mint.sign_id_token(&whole).ok_or_else(failed)
 }
 
 /// OpenID Connect Core §3.1.3.6: the left half of the SHA-256 of the access token's ASCII.
@@ -80,7 +90,7 @@ pub fn hint(engine: &Engine, token: &str) -> Option<Hint> {
     Some(Hint {
         user: text("sub")?.parse().ok()?,
         session: text("sid").and_then(|sid| sid.parse().ok()),
-        client: ClientId(text("aud")?.to_owned()),
+        client: ClientId::from(text("aud")?),
     })
 }
 

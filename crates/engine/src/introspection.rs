@@ -33,7 +33,7 @@ pub async fn introspect(
         return Ok(match refresh(engine, used).await? {
             Refreshed::Tokens(tokens) => json!({
                 "active": true,
-                "client_id": client.id.0,
+                "client_id": client.id,
                 "sub": tokens.user,
                 "scope": tokens.scope,
                 "iss": engine.settings.issuer,
@@ -44,16 +44,19 @@ pub async fn introspect(
     let Some(own) = engine.mint.check_own(token, engine.now()) else {
         return Ok(inactive());
     };
-    let concerns = own.client == client.id || own.audience.iter().any(|audience| *audience == client.id.0);
+    let concerns = own.client == client.id
+        || own.audience.iter().any(|audience| **audience == *client.id.0)
+        || engine.registry().await?.is_of_client(&own.audience, &client.id);
     if !concerns || !lives(engine, &own).await? {
         return Ok(inactive());
     }
     let mut told = json!({
         "active": true,
-        "token_type": "Bearer",
+        // RFC 9449 §6.2.
+        "token_type": if own.key.is_some() { "DPoP" } else { "Bearer" },
         "iss": engine.settings.issuer,
         "sub": own.subject,
-        "client_id": own.client.0,
+        "client_id": own.client,
         "scope": own.scope,
         "iat": own.issued_at,
         "exp": own.expires_at,
@@ -63,7 +66,11 @@ pub async fn introspect(
         },
     });
     if let Some(told) = told.as_object_mut() {
-        let optional = [("sid", own.session.map(|sid| json!(sid))), ("jti", own.id.map(|id| json!(id)))];
+        let optional = [
+            ("sid", own.session.map(|sid| json!(sid))),
+            ("jti", own.id.map(|id| json!(id))),
+            ("cnf", own.key.map(|key| json!({"jkt": key.to_string()}))),
+        ];
         for (name, value) in optional.into_iter().filter_map(|(name, value)| Some((name, value?))) {
             told.insert(name.to_owned(), value);
         }

@@ -20,7 +20,7 @@ use regrant_jose::{Algorithm, SigningKey};
 use zeroize::Zeroizing;
 
 use crate::{
-    Engine,
+    By, Engine,
     event::{Actor, Event},
     ports::{Broken, Random, RingSwapped, Store},
     reason::named,
@@ -235,20 +235,22 @@ impl Keyring {
     ///
     /// # Errors
     /// [`Broken`] if the store is.
-    pub async fn rotate(&self, engine: &Engine, at_once: bool) -> Result<Vec<Step>, Broken> {
+    pub async fn rotate<'e>(&self, by: impl Into<By<'e>>, at_once: bool) -> Result<Vec<Step>, Broken> {
+        let By { engine, actor } = by.into();
         let policy = engine.settings.keys;
-        self.change(engine, Actor::Operator, |keys, _| lifecycle::rotation(keys, &policy, at_once)).await
+        self.change(engine, actor, |keys, _| lifecycle::rotation(keys, &policy, at_once)).await
     }
 
     /// Takes a key away: one that only waits, or any that is `compromised`, whatever it signed.
     ///
     /// # Errors
     /// [`Broken`] if the store is.
-    pub async fn retire(&self, engine: &Engine, kid: &str, compromised: bool) -> Result<KeyRetired, Broken> {
+    pub async fn retire<'e>(&self, by: impl Into<By<'e>>, kid: &str, compromised: bool) -> Result<KeyRetired, Broken> {
+        let By { engine, actor } = by.into();
         let policy = engine.settings.keys;
         let state = |keys: &[SealedKey]| keys.iter().find(|key| key.kid == kid).map(|key| key.state);
         let steps = self
-            .change(engine, Actor::Operator, |keys, _| match (state(keys), compromised) {
+            .change(engine, actor, |keys, _| match (state(keys), compromised) {
                 (_, true) => lifecycle::revocation(keys, &policy, kid),
                 (Some(KeyState::Published), false) => vec![Step::Remove(kid.to_owned())],
                 (_, false) => vec![],

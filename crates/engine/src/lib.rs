@@ -4,6 +4,7 @@
 //! that it renews, [`session`] lists and ends them, [`user`] holds the people, [`mint`] makes the access tokens, [`ports`]
 //! says what the engine needs of the world.
 
+pub mod acr;
 pub mod authorize;
 pub mod backchannel_logout;
 pub mod claims;
@@ -11,7 +12,9 @@ pub mod client;
 pub mod code;
 pub mod consent;
 pub mod context;
+pub mod device;
 pub mod digest;
+pub mod dpop;
 pub mod event;
 pub mod explain;
 pub mod factor;
@@ -28,6 +31,7 @@ pub mod ports;
 pub mod reason;
 pub mod refresh;
 pub mod refresh_key;
+pub mod resource;
 pub mod revocation;
 pub mod scope;
 pub mod session;
@@ -42,6 +46,7 @@ pub mod userinfo;
 
 use std::sync::Arc;
 
+use event::Actor;
 use ports::{Broken, Clock, Observer, Random, Store};
 use time::{Seconds, Time};
 
@@ -63,6 +68,8 @@ pub struct Engine {
     pub hasher: factor::password::Hasher,
     /// The clients that were asked for lately.
     pub clients: client::Clients,
+    /// The resources that tokens can be for, as they were lately.
+    pub resources: resource::Resources,
     /// What the operator decided.
     pub settings: settings::Settings,
     /// Hears what is decided.
@@ -75,11 +82,38 @@ impl std::fmt::Debug for Engine {
     }
 }
 
+/// The engine, and who has it do something: written into the timeline. A bare engine is the operator's.
+#[derive(Clone, Copy, Debug)]
+pub struct By<'e> {
+    /// What is asked.
+    pub engine: &'e Engine,
+    /// By whom.
+    pub actor: Actor,
+}
+
+impl<'e> From<&'e Engine> for By<'e> {
+    fn from(engine: &'e Engine) -> Self {
+        engine.by(Actor::Operator)
+    }
+}
+
+impl<'e> From<&'e Arc<Engine>> for By<'e> {
+    fn from(engine: &'e Arc<Engine>) -> Self {
+        engine.by(Actor::Operator)
+    }
+}
+
 impl Engine {
     /// Tells the store how the next tokens of a grant are foreseen. Once, when all is wired; it ends with the engine.
     pub fn share_foresight(self: &Arc<Self>) {
         let engine = Arc::downgrade(self);
         self.store.foresee(Box::new(move |grant| engine.upgrade()?.refresh_keys.tags(grant)));
+    }
+
+    /// In the name of `actor`.
+    #[must_use]
+    pub const fn by(&self, actor: Actor) -> By<'_> {
+        By { engine: self, actor }
     }
 
     /// The time of day.
@@ -94,6 +128,14 @@ impl Engine {
     /// [`Broken`] if the store is.
     pub async fn client(&self, id: &id::ClientId) -> Result<Option<Arc<client::Client>>, Broken> {
         self.clients.find(&*self.store, self.now(), id).await
+    }
+
+    /// The resources, as they were at most two seconds ago.
+    ///
+    /// # Errors
+    /// [`Broken`] if the store is.
+    pub async fn registry(&self) -> Result<Arc<resource::Registry>, Broken> {
+        self.resources.find(&*self.store, self.now()).await
     }
 
     /// How long the longest-lived token lives that is signed: its key stays published for so long.

@@ -64,7 +64,8 @@ pub struct FailureCount {
 impl FailureCount {
     /// How long it is until a window of this length is over, `None` if it is. One that begins in the future was begun by a
     /// clock that has been put right since, and counts for nothing.
-    pub(crate) fn wait(self, window: Seconds, now: Time) -> Option<Seconds> {
+    #[must_use]
+    pub fn wait(self, window: Seconds, now: Time) -> Option<Seconds> {
         let left = self.since.plus(window).seconds_from(now);
         let runs = self.since <= now && left > 0;
         runs.then(|| Seconds(u32::try_from(left).unwrap_or(window.0)))
@@ -135,7 +136,8 @@ pub(crate) enum Proof {
 /// # Errors
 /// [`Broken`] if the store is.
 pub async fn sign_in(engine: &Arc<Engine>, credentials: Credentials<'_>) -> Result<SignIn, Broken> {
-    let Some(audience) = engine.settings.audience_for(credentials.audience.as_deref()) else {
+    let registry = engine.registry().await?;
+    let Some(audience) = registry.audience_for(&engine.settings, credentials.audience.as_deref()) else {
         return Ok(SignIn::Audience);
     };
     // A sign-in through the session API is OpenID's own business; nothing else is granted here but the admin API's scope.
@@ -231,8 +233,8 @@ pub(crate) async fn open(
         generation: Generation::FIRST,
         fence: None,
         newest_used: false,
-        scope,
-        audience,
+        scope: scope.into(),
+        audience: audience.into(),
         issued_at: now,
         rotated_at: now,
         last_event: now,
@@ -264,7 +266,6 @@ pub(crate) async fn open(
         let replaced = Use {
             presented,
             client: ClientId::session_api(),
-            proof: None,
             asks_for_more: false,
             context: credentials.context.clone(),
             intent: Intent::Replace,
@@ -304,16 +305,21 @@ fn failure_keys(engine: &Engine, credentials: &Credentials<'_>) -> [FailureKey; 
         Ok(identifier) => identifier.value,
         Err(_) => credentials.identifier.chars().take(Identifier::LONGEST).collect(),
     };
-    let network = match credentials.address.to_canonical() {
-        IpAddr::V4(v4) => v4.octets().into_iter().take(3).collect::<Vec<u8>>(),
-        IpAddr::V6(v6) => v6.octets().into_iter().take(8).collect(),
-    };
+    let network = neighbourhood(credentials.address);
     let key = |parts: &[&[u8]]| FailureKey(engine.digests.failure(parts));
     [
         key(&[b"account and address", account.as_bytes(), &credentials.context.address.0]),
         key(&[b"account", account.as_bytes()]),
         key(&[b"network", &network]),
     ]
+}
+
+/// The addresses that failures are counted for together: a /24 (IPv4) or /64 (IPv6).
+pub(crate) fn neighbourhood(address: IpAddr) -> Vec<u8> {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.octets().into_iter().take(3).collect(),
+        IpAddr::V6(v6) => v6.octets().into_iter().take(8).collect(),
+    }
 }
 
 async fn limited(engine: &Engine, keys: &[FailureKey; 3]) -> Result<Option<Seconds>, Broken> {

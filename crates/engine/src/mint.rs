@@ -5,13 +5,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use regrant_jose::{Algorithm, Jwks, Signer, SigningKey, jws, jwt};
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use crate::{
     claims::ClaimMapping,
     id::{ClientId, GrantRef, SessionId, UserId},
     keyring::{KeyState, SealedKey},
     ports::{Facts, Random, Wanted},
-    refresh::Grant,
+    refresh::{Grant, KeyThumbprint},
+    resource::{Form, SigningAlg, Target},
     time::{Seconds, Time},
     token::Endpoint,
 };
@@ -34,6 +36,8 @@ pub struct Mint {
 struct KeySet {
     ring: Vec<SealedKey>,
     signer: Signer,
+    /// For resources that want another algorithm.
+    others: Vec<Signer>,
     /// For ID tokens; `None` without an active RS256 key.
     id_signer: Option<Signer>,
     /// For logout tokens, with the same key.
@@ -53,6 +57,7 @@ impl KeySet {
         Some(Self {
             ring: keys.iter().map(|(key, _)| key.clone()).collect(),
             signer: Signer::new(active, "at+jwt"),
+            others: OTHERS.iter().filter_map(|other| signs(*other)).map(|key| Signer::new(key, "at+jwt")).collect(),
             // OpenID Connect Core §15.1: every client can check RS256.
             id_signer: signs(Algorithm::Rs256).map(|key| Signer::new(key, "JWT")),
             // OpenID Connect Back-Channel Logout §2.4: signed like ID tokens, and typed, so that they pass for nothing else.
@@ -60,6 +65,28 @@ impl KeySet {
             json: public.to_json().into(),
             public,
         })
+    }
+}
+
+/// By which access tokens are signed besides ES256, where a resource wants it.
+const OTHERS: [Algorithm; 2] = [Algorithm::Rs256, Algorithm::Ed25519];
+/// By which our own access tokens are signed.
+const ACCESS: [Algorithm; 3] = [Algorithm::Es256, Algorithm::Rs256, Algorithm::Ed25519];
+
+impl KeySet {
+    /// Signs an access token, and encrypts it where its resource wants that. `None` without a key, or if the library fails.
+    fn access_token(&self, form: &Form, payload: &[u8]) -> Option<AccessToken> {
+        let wanted = form.signing.algorithm();
+        let signer = match wanted {
+            Algorithm::Es256 => &self.signer,
+            _ => self.others.iter().find(|signer| signer.algorithm() == wanted)?,
+        };
+        let signed = signer.sign(payload).ok()?;
+        match &form.encrypter {
+            None => Some(AccessToken(signed)),
+            // RFC 7519 §5.2, §11.2; RFC 9068 §4: a signed token within, which `cty` says.
+            Some(encrypter) => encrypter.encrypt_nested(&Zeroizing::new(signed)).ok().map(AccessToken),
+        }
     }
 }
 
@@ -99,6 +126,19 @@ impl std::fmt::Debug for LogoutToken {
     }
 }
 
+/// What an access token is to be, beside whose it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'w> {
+    /// Whom it is for, and what it allows there.
+    pub target: &'w Target<'w>,
+    /// What it tells of its user besides what every token does; nothing is told of a service.
+    pub told: Option<&'w ClaimMapping>,
+    /// How long it lives.
+    pub lifetime: Seconds,
+    /// The key that it is bound to.
+    pub key: Option<KeyThumbprint>,
+}
+
 /// What one of our own access tokens says, once it is checked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bearer {
@@ -127,6 +167,8 @@ pub struct Own {
     pub session: Option<SessionId>,
     /// Of which grant of the OAuth endpoints.
     pub grant: Option<GrantRef>,
+    /// The key that it is bound to.
+    pub key: Option<KeyThumbprint>,
     /// Its name.
     pub id: Option<String>,
     /// When it was made, in seconds.
@@ -139,7 +181,8 @@ pub struct Own {
 struct AccessClaims<'a> {
     iss: &'a str,
     sub: String,
-    aud: &'a str,
+    #[serde(serialize_with = "one_or_more")]
+    aud: &'a [&'a str],
     client_id: &'a str,
     exp: i64,
     iat: i64,
@@ -156,19 +199,36 @@ struct AccessClaims<'a> {
     // RFC 9068 §2.2.3.1.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     roles: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation>,
 }
 
 #[derive(Serialize)]
 struct ServiceClaims<'a> {
     iss: &'a str,
     sub: &'a str,
-    aud: &'a str,
+    #[serde(serialize_with = "one_or_more")]
+    aud: &'a [&'a str],
     client_id: &'a str,
     exp: i64,
     iat: i64,
     jti: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation>,
+}
+
+/// RFC 9449 §6.1.
+#[derive(Serialize)]
+struct Confirmation {
+    jkt: String,
+}
+
+impl Confirmation {
+    fn of(key: KeyThumbprint) -> Self {
+        Self { jkt: key.to_string() }
+    }
 }
 
 impl Mint {
@@ -224,6 +284,13 @@ impl Mint {
         if self.claims.is_empty() { Wanted::Roles } else { Wanted::Person }
     }
 
+    /// Whether there is a key for this algorithm now.
+    #[must_use]
+    pub fn can_sign(&self, signing: SigningAlg) -> bool {
+        let (keys, wanted) = (self.keys(), signing.algorithm());
+        wanted == Algorithm::Es256 || keys.others.iter().any(|signer| signer.algorithm() == wanted)
+    }
+
     /// How long access tokens live.
     #[must_use]
     pub fn lifetime(&self) -> Seconds {
@@ -231,7 +298,7 @@ impl Mint {
     }
 
     /// Makes an access token of `grant` at `now`, which is the clock's time and not the grant's: a token must not outlive
-    /// its lifetime on the clocks of those who check it.
+    /// its lifetime on the clocks of those who check it. Whom it is for comes with what it tells of the user besides.
     ///
     /// `None` only if the cryptographic library fails.
     #[must_use]
@@ -239,15 +306,14 @@ impl Mint {
         &self,
         grant: &Grant,
         facts: &Facts,
-        scope: &str,
-        lifetime: Seconds,
+        Wish { target, told, lifetime, key }: Wish<'_>,
         now: Time,
         random: &dyn Random,
     ) -> Option<AccessToken> {
         let claims = AccessClaims {
             iss: &self.issuer,
             sub: grant.user.to_string(),
-            aud: &grant.audience,
+            aud: &target.audience,
             client_id: &grant.client.0,
             exp: now.plus(lifetime).seconds(),
             iat: now.seconds(),
@@ -256,14 +322,18 @@ impl Mint {
             grt: (grant.endpoint == Endpoint::OAuth).then(|| grant.public_id.to_string()),
             auth_time: facts.auth_time.seconds(),
             amr: &facts.amr,
-            scope,
+            scope: &target.scope,
             roles: &facts.roles,
+            cnf: key.map(Confirmation::of),
         };
         // Most need no more: a buffer that has to grow is copied each time.
         let mut payload = Vec::with_capacity(768);
         serde_json::to_writer(&mut payload, &claims).ok()?;
-        self.claims.append(&mut payload, facts, grant.user);
-        self.keys().signer.sign(&payload).ok().map(AccessToken)
+        match told.filter(|told| !told.is_empty()) {
+            None => self.claims.append(&mut payload, facts, grant.user),
+            Some(told) => told.clone().before(&self.claims).append(&mut payload, facts, grant.user),
+        }
+        self.keys().access_token(&target.form, &payload)
     }
 
     /// Makes an access token for a client that acts for itself (RFC 9068 §2.2: `sub` is the client).
@@ -273,23 +343,22 @@ impl Mint {
     pub fn service_token(
         &self,
         client: &ClientId,
-        audience: &str,
-        scope: &str,
-        lifetime: Seconds,
+        Wish { target, lifetime, key, .. }: Wish<'_>,
         now: Time,
         random: &dyn Random,
     ) -> Option<AccessToken> {
         let claims = ServiceClaims {
             iss: &self.issuer,
             sub: &client.0,
-            aud: audience,
+            aud: &target.audience,
             client_id: &client.0,
             exp: now.plus(lifetime).seconds(),
             iat: now.seconds(),
             jti: jti(random),
-            scope: Some(scope).filter(|scope| !scope.is_empty()),
+            scope: Some(target.scope.as_str()).filter(|scope| !scope.is_empty()),
+            cnf: key.map(Confirmation::of),
         };
-        self.keys().signer.sign(&serde_json::to_vec(&claims).ok()?).ok().map(AccessToken)
+        self.keys().access_token(&target.form, &serde_json::to_vec(&claims).ok()?)
     }
 
     /// Signs an ID token's claims (`id_token.rs`). `None` without an RS256 key, or if the library fails.
@@ -305,6 +374,10 @@ impl Mint {
     /// The claims of one of our own ID tokens, expired or not, whomever it is for.
     pub(crate) fn id_token_claims(&self, token: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
         let verified = jws::verify(token, &self.keys().public, &[Algorithm::Rs256]).ok()?;
+        // RFC 8725 §3.11: a resource's access tokens may be of the same key, and are no ID tokens.
+        if verified.header.typ.as_deref() != Some("JWT") {
+            return None;
+        }
         let claims: serde_json::Map<_, _> = serde_json::from_slice(&verified.payload).ok()?;
         // OpenID Connect Back-Channel Logout §4.1: a logout token, of the same key, is no ID token.
         let is_one = claims.get("iss")?.as_str()? == self.issuer && !claims.contains_key("events");
@@ -315,12 +388,18 @@ impl Mint {
     /// only.
     #[must_use]
     pub fn check_own(&self, token: &str, now: Time) -> Option<Own> {
-        let verified = jws::verify(token, &self.keys().public, &[Algorithm::Es256]).ok()?;
+        let verified = jws::verify(token, &self.keys().public, &ACCESS).ok()?;
         let rules = jwt::Rules::ACCESS_TOKEN.issuer(&self.issuer).any_audience();
         let claims = jwt::check(&verified, &rules, now.seconds()).ok()?;
+        // One that is bound in a way that is not understood is not taken for an unbound one.
+        let key = match claims.members().get("cnf") {
+            None => None,
+            Some(cnf) => Some(KeyThumbprint::parse(cnf.get("jkt")?.as_str()?)?),
+        };
         Some(Own {
+            key,
             subject: claims.subject()?.to_owned(),
-            client: ClientId(claims.client_id()?.to_owned()),
+            client: ClientId::from(claims.client_id()?),
             audience: claims.audience().map(str::to_owned).collect(),
             scope: claims.scope().unwrap_or_default().to_owned(),
             session: claims.text("sid").map(str::parse).transpose().ok()?,
@@ -335,9 +414,13 @@ impl Mint {
     /// still lives is the store's to say.
     #[must_use]
     pub fn check(&self, token: &str, now: Time) -> Option<Bearer> {
-        let verified = jws::verify(token, &self.keys().public, &[Algorithm::Es256]).ok()?;
+        let verified = jws::verify(token, &self.keys().public, &ACCESS).ok()?;
         let rules = jwt::Rules::ACCESS_TOKEN.issuer(&self.issuer).audience(&self.issuer);
         let claims = jwt::check(&verified, &rules, now.seconds()).ok()?;
+        // RFC 9449 §7.2: a bound token is no bearer token.
+        if claims.members().contains_key("cnf") {
+            return None;
+        }
         let session = match claims.text("sid") {
             Some(sid) => Some(sid.parse().ok()?),
             None => None,
@@ -346,16 +429,24 @@ impl Mint {
             user: claims.subject()?.parse().ok()?,
             session,
             scope: claims.scope().unwrap_or_default().to_owned(),
-            client: ClientId(claims.client_id()?.to_owned()),
+            client: ClientId::from(claims.client_id()?),
         })
     }
 
     /// The session that one of our own access tokens names, expired or not, for `regrant explain`.
     #[must_use]
     pub fn session_named_by(&self, token: &str) -> Option<SessionId> {
-        let verified = jws::verify(token, &self.keys().public, &[Algorithm::Es256]).ok()?;
+        let verified = jws::verify(token, &self.keys().public, &ACCESS).ok()?;
         let claims: serde_json::Value = serde_json::from_slice(&verified.payload).ok()?;
         claims.get("sid")?.as_str()?.parse().ok()
+    }
+}
+
+/// RFC 7519 §4.1.3: a single audience stands by itself.
+fn one_or_more<S: serde::Serializer>(audience: &&[&str], serializer: S) -> Result<S::Ok, S::Error> {
+    match audience {
+        [only] => serializer.serialize_str(only),
+        several => several.serialize(serializer),
     }
 }
 

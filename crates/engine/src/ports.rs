@@ -3,6 +3,8 @@
 //! One store verb is one transaction and one invariant, and it returns its outcome as a value. `Err` is a broken machine:
 //! nothing was acknowledged, and the caller may try again.
 
+mod device;
+
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use crate::{
@@ -17,10 +19,15 @@ use crate::{
     reason::Reason,
     refresh::{Authentication, Decision, Grant, Intent, Owner, State, Swift},
     refresh_key::{KeyMark, RefreshKeyRecord},
+    resource::Resource,
     session::{Session, SessionRecord},
     time::{Seconds, Time},
     token::{GrantId, KeyId},
-    user::{Identifier, NewUser, User},
+    user::{Identifier, NewUser, Role, User},
+};
+
+pub use device::{
+    AnswerJudge, Answered, Answering, DeviceCodeAdded, Guess, Guessed, NewDeviceCode, PollJudge, Polling, Quota,
 };
 
 /// The time of day. `SystemClock` in the server is the one that reads it.
@@ -90,9 +97,9 @@ pub struct Facts {
     /// When the user last proved who they are.
     pub auth_time: Time,
     /// How (RFC 8176).
-    pub amr: Vec<String>,
+    pub amr: Arc<[String]>,
     /// The user's roles, sorted.
-    pub roles: Vec<String>,
+    pub roles: Arc<[String]>,
     /// The user's first identifier; `None` too where it was not [`Wanted`].
     pub identifier: Option<String>,
     /// The user's claims, as the JSON object that the store has; `None` where there are none, or they were not [`Wanted`].
@@ -410,6 +417,15 @@ pub enum Redemption {
     },
 }
 
+/// What applications may do for a user.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Access {
+    /// What the user allowed, by the clients' ids.
+    pub consents: Vec<Consent>,
+    /// The applications' grants that nobody has ended, newest first; a deadline may have passed.
+    pub grants: Vec<Loaded>,
+}
+
 /// What became of a client to be added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ClientAdded {
@@ -460,6 +476,46 @@ pub enum ClientsKept {
     },
     /// This one was added by the command line; nothing was done.
     Taken(ClientId),
+}
+
+/// What became of a resource to be added.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ResourceAdded {
+    /// It is there.
+    Added,
+    /// It is there in the place of the one before.
+    Replaced,
+    /// There is one of this id already.
+    Taken,
+    /// There is one, and the configuration looks after it.
+    Configured,
+}
+
+/// What became of a resource to be removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ResourceRemoved {
+    /// It is gone.
+    Removed,
+    /// The configuration looks after this resource.
+    Configured,
+    /// There is no such resource.
+    NotFound,
+}
+
+/// What became of the resources of the configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ResourcesKept {
+    /// The store has them, and no other ones of the configuration.
+    Kept {
+        /// So many are new.
+        added: u64,
+        /// So many are others than before.
+        changed: u64,
+        /// So many are gone.
+        removed: u64,
+    },
+    /// This one was added by the command line; nothing was done.
+    Taken(String),
 }
 
 /// Which applications are to be told now that a session ended.
@@ -552,9 +608,9 @@ pub trait Store: Send + Sync {
     fn delete_user(&self, user: UserSelector, end: End) -> Answer<'_, UserChanged>;
 
     /// Adds a role; whether it is new.
-    fn add_role(&self, name: String, at: Time) -> Answer<'_, bool>;
-    /// All roles, each with the number of users that have it.
-    fn roles(&self) -> Answer<'_, Vec<(String, u64)>>;
+    fn add_role(&self, name: String, description: Option<String>, at: Time) -> Answer<'_, bool>;
+    /// All roles, by their names.
+    fn roles(&self) -> Answer<'_, Vec<Role>>;
     /// Removes a role from everybody; whether there was one.
     fn remove_role(&self, name: String) -> Answer<'_, bool>;
     /// Gives or takes a role.
@@ -581,6 +637,17 @@ pub trait Store: Send + Sync {
     /// Makes the clients of the configuration just these.
     fn keep_clients(&self, wanted: Vec<Client>, end: End) -> Answer<'_, ClientsKept>;
 
+    /// Adds a resource; `replaces`: also in the place of another one of this id that the operator looks after.
+    fn add_resource(&self, resource: Resource, replaces: bool, event: Event) -> Answer<'_, ResourceAdded>;
+    /// All resources, by their ids.
+    fn resources(&self) -> Answer<'_, Vec<Resource>>;
+    /// Whether there was ever one.
+    fn had_resources(&self) -> Answer<'_, bool>;
+    /// Removes a resource that the operator looks after.
+    fn remove_resource(&self, id: String, event: Event) -> Answer<'_, ResourceRemoved>;
+    /// Makes the resources of the configuration just these; `end` says when and by whom.
+    fn keep_resources(&self, wanted: Vec<Resource>, end: End) -> Answer<'_, ResourcesKept>;
+
     /// Keeps a sign-in of the provider's pages; `false` if its session or user is not what it was.
     fn add_sign_in(&self, new: NewSignIn) -> Answer<'_, bool>;
     /// Whose reference has this hash.
@@ -589,6 +656,14 @@ pub trait Store: Send + Sync {
     fn add_code(&self, code: Code) -> Answer<'_, ()>;
     /// Loads a code with what it hangs on, asks `judge`, carries out what it says and returns it.
     fn redeem_code(&self, hash: [u8; 32], judge: CodeJudge) -> Answer<'_, Redemption>;
+    /// Keeps a device's codes, if there may be more of them.
+    fn add_device_code(&self, new: NewDeviceCode) -> Answer<'_, DeviceCodeAdded>;
+    /// Looks a user code up, as a guess that is counted if it is wrong, or for somebody who found it before.
+    fn find_device_code(&self, user_code: [u8; 16], guess: Option<Guess>) -> Answer<'_, Guessed>;
+    /// Loads a device's codes by the user code, asks `judge`, carries out what it says and returns it.
+    fn answer_device_code(&self, user_code: [u8; 16], judge: AnswerJudge) -> Answer<'_, Answering>;
+    /// Loads a device's codes with what they hang on, asks `judge`, carries out what it says and returns it.
+    fn poll_device_code(&self, hash: [u8; 32], judge: PollJudge) -> Answer<'_, Polling>;
     /// The proof that a grant of the OAuth endpoints comes from.
     fn authentication(&self, grant: GrantId) -> Answer<'_, Option<Authentication>>;
     /// A grant by its public id, as of now.
@@ -601,6 +676,8 @@ pub trait Store: Send + Sync {
     fn give_consent(&self, consent: Consent, event: Event) -> Answer<'_, ()>;
     /// Forgets it, and ends every grant of the application for this user; whether there was anything.
     fn withdraw_consent(&self, user: UserId, client: ClientId, end: End, event: Event) -> Answer<'_, bool>;
+    /// What applications may do for a user, with `limit` of the grants at most, the newest.
+    fn access(&self, user: UserId, limit: u32) -> Answer<'_, Access>;
 
     /// Claims what applications are to be told of ends of sessions, each for one attempt.
     fn claim_logouts(&self, claim: LogoutClaim) -> Answer<'_, Vec<Notice>>;

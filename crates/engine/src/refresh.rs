@@ -31,13 +31,16 @@ use std::sync::Arc;
 
 use crate::{
     Engine,
+    claims::ClaimMapping,
     client::Client,
     context::Context,
     event::{Actor, Event, EventKind, Mail, MailKind, Renewal},
     id::{ClientId, Epoch, Generation, GrantRef, SessionId, UserId},
-    mint::{AccessToken, scope_now},
+    mint::{ADMIN_SCOPE, AccessToken, Wish, scope_now},
     ports::{Broken, End, Facts, Judge, Loaded, Random, Verdict, Wanted},
     reason::{Life, Reason, WireReason},
+    resource::{Registry, Resources, Target},
+    scope,
     time::{AbsoluteDeadline, IdleDeadline, Seconds, Time},
     token::{Endpoint, Presented, RefreshToken},
 };
@@ -70,20 +73,18 @@ pub struct Use {
     pub presented: Presented,
     /// Who presents it.
     pub client: ClientId,
-    /// The key whose possession was proven.
-    pub proof: Option<KeyThumbprint>,
     /// More scope or another resource than granted is asked for.
     pub asks_for_more: bool,
     /// From where.
     pub context: Context,
     /// What for.
     pub intent: Intent,
-    /// What its client has of its own.
+    /// What its client has of its own, and what it shows.
     pub terms: Terms,
 }
 
 /// What a client's tokens have of their own; what is `None` is as the server has it.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Terms {
     /// How long access tokens live.
     pub access_token: Option<Seconds>,
@@ -95,6 +96,14 @@ pub struct Terms {
     pub scope: Option<String>,
     /// When and how the user proved who they are for this grant (OpenID Connect Core §12.2: not for a later one).
     pub authentication: Option<Authentication>,
+    /// The key whose possession was proven with this request: the access token is bound to it (RFC 9449 §5).
+    pub proof: Option<KeyThumbprint>,
+    /// What they tell of users besides.
+    pub claims: ClaimMapping,
+    /// Those of the grant's resources that a token is asked for (RFC 8707 §2.2); none for whatever suits them.
+    pub resources: Vec<String>,
+    /// The resources by which this use is judged and answered; `None` for those of lately.
+    pub registry: Option<Arc<Registry>>,
 }
 
 /// A proof of who somebody is.
@@ -115,8 +124,37 @@ impl Terms {
             access_token: metadata.access_token_lifetime,
             idle: metadata.idle_lifetime,
             absolute: metadata.absolute_lifetime,
+            claims: metadata.claims.clone(),
             ..Self::default()
         }
+    }
+
+    /// Whether a token of `grant` can be had for the resources that are asked for.
+    fn has_target(&self, engine: &Engine, grant: &Grant) -> bool {
+        let registry = || self.registry.clone().unwrap_or_else(|| engine.resources.lately());
+        grant.endpoint == Endpoint::Session
+            || registry()
+                .pick(&engine.settings, &grant.audience, &self.resources)
+                .is_some_and(|(_, form)| engine.mint.can_sign(form.signing))
+    }
+
+    /// Whether tokens are for whatever was granted, since there were never resources.
+    fn is_for_any(&self, resources: &Resources) -> bool {
+        let registry = self.registry.clone().unwrap_or_else(|| resources.lately());
+        self.resources.is_empty() && !registry.was_ever_any()
+    }
+
+    /// Whom the next token of `grant` is for, and what it allows there with these roles; `None` where that cannot be had.
+    fn target<'g>(&self, engine: &Engine, grant: &'g Grant, roles: &[String]) -> Option<Target<'g>> {
+        let lately = || engine.resources.lately();
+        let scope = self.scope.as_deref().unwrap_or(&grant.scope);
+        if grant.endpoint == Endpoint::OAuth {
+            let registry = self.registry.clone().unwrap_or_else(lately);
+            return registry.target(&engine.settings, &grant.audience, &self.resources, scope, roles);
+        }
+        // A session is for one audience, and goes on whatever becomes of that.
+        let form = lately().form_of(&grant.audience);
+        Some(Target { audience: vec![&grant.audience], scope: scope_now(scope, roles), form })
     }
 
     /// The policy for grants of `kind`. A change acts at the next use.
@@ -134,7 +172,6 @@ impl Use {
         Self {
             presented,
             client: ClientId::session_api(),
-            proof: None,
             asks_for_more: false,
             context,
             intent,
@@ -166,12 +203,16 @@ pub struct Tokens {
     pub grant: GrantRef,
     /// What the access token allows.
     pub scope: String,
+    /// The key that the access token is bound to.
+    pub key: Option<KeyThumbprint>,
     /// Whose session.
     pub user: UserId,
     /// Which session; `None` for an offline grant.
     pub session: Option<SessionId>,
     /// What an authenticating proxy passes on.
     pub facts: Arc<Facts>,
+    /// What is told of the user besides, in an ID token too.
+    pub told: ClaimMapping,
     /// When the session ends if it is not used. `None` for a replay and for a peek: it would tell when the rotation was.
     pub idle: Option<IdleDeadline>,
     /// How long the refresh token can be kept, for the cookie; tells nothing about when a rotation was.
@@ -191,6 +232,8 @@ pub enum Refreshed {
     Over(WireReason),
     /// Not now, or not so; nothing ended.
     Refused(Refusal),
+    /// Another resource is asked for than was granted, or one that is none any more; nothing ended.
+    Elsewhere,
     /// Too fast.
     Limited(Seconds),
 }
@@ -199,12 +242,23 @@ pub enum Refreshed {
 ///
 /// # Errors
 /// [`Broken`] if the store is: nothing was acknowledged, and the same token may be used again.
-pub async fn refresh(engine: &Arc<Engine>, used: Use) -> Result<Refreshed, Broken> {
+pub async fn refresh(engine: &Arc<Engine>, mut used: Use) -> Result<Refreshed, Broken> {
     let now = engine.now();
+    if used.presented.endpoint == Endpoint::OAuth {
+        // One and the same for judge and answer.
+        used.terms.registry.get_or_insert_with(|| engine.resources.lately());
+    }
     let (intent, terms) = (used.intent, used.terms.clone());
+    let of_scopes = &engine.settings.scope_claims;
+    let tells_more = match used.presented.endpoint {
+        Endpoint::OAuth => !of_scopes.is_empty() || !terms.claims.is_empty(),
+        // A session has no other scopes.
+        Endpoint::Session => of_scopes.contains_key(scope::OPENID) || of_scopes.contains_key(ADMIN_SCOPE),
+    };
     let wanted = match intent {
         // A proxy is told who it is.
         Intent::RotateAfter(_) => Wanted::Person,
+        _ if tells_more => Wanted::Person,
         _ => engine.mint.wanted(),
     };
     let grant = used.presented.grant;
@@ -243,6 +297,8 @@ pub(crate) fn settle(
     match &verdict.decision {
         // Row 3 must not tell another client that the token exists.
         Decision::Unknown | Decision::Refused(Refusal::Client) => Ok(Refreshed::Over(WireReason::Unknown)),
+        // RFC 8707 §2: told apart from a scope that is too wide.
+        Decision::Refused(Refusal::Scope) if !terms.has_target(engine, &loaded.state.grant) => Ok(Refreshed::Elsewhere),
         Decision::Refused(refusal) => Ok(Refreshed::Refused(*refusal)),
         Decision::Ended(reason) | Decision::Ends(reason) => Ok(Refreshed::Over(reason.on_the_wire())),
         Decision::Reused => Ok(Refreshed::Over(WireReason::Reused)),
@@ -286,12 +342,19 @@ impl Tokens {
         let mut facts = Arc::clone(&loaded.facts);
         if let Some(Authentication { auth_time, amr }) = terms.authentication.clone() {
             let facts = Arc::make_mut(&mut facts);
-            (facts.auth_time, facts.amr) = (auth_time, amr);
+            (facts.auth_time, facts.amr) = (auth_time, amr.into());
         }
-        let scope = scope_now(terms.scope.as_deref().unwrap_or(&grant.scope), &facts.roles);
-        let failed = || Broken::Store("the cryptographic library could not make a token".to_owned());
-        let access_token =
-            engine.mint.access_token(grant, &facts, &scope, lifetime, now, &*engine.random).ok_or_else(failed)?;
+        let failed = || Broken::Store("a token could not be made: is there a key for its algorithm?".to_owned());
+        let target = match terms.target(engine, grant, &facts.roles) {
+            Some(target) => target,
+            // Introspection and revocation read, and hand the token to nobody.
+            None if !renews => Target::default(),
+            None => return Err(failed()),
+        };
+        let told = engine.settings.told_for(&terms.claims, &target.scope);
+        let wish = Wish { target: &target, told: Some(&told), lifetime, key: terms.proof };
+        let access_token = engine.mint.access_token(grant, &facts, wish, now, &*engine.random).ok_or_else(failed)?;
+        let scope = target.scope;
         let issue = || {
             engine
                 .refresh_keys
@@ -311,9 +374,11 @@ impl Tokens {
             kind: grant.kind,
             grant: grant.public_id,
             scope,
+            key: terms.proof,
             user: grant.user,
             session: grant.session,
             facts,
+            told,
             idle,
             keep: Seconds(u32::try_from(kept_until.seconds_from(now)).unwrap_or(u32::MAX)),
             absolute: grant.absolute,
@@ -366,6 +431,22 @@ pub(crate) fn ending(engine: &Arc<Engine>, reason: Reason, now: Time) -> Judge {
     })
 }
 
+/// Whether a token is of a grant that lives as far as its record says. Nothing is decided by it, and nothing written.
+pub(crate) async fn is_alive(engine: &Arc<Engine>, presented: &Presented) -> Result<bool, Broken> {
+    let judge = Box::new(|loaded: Option<&Loaded>| Verdict {
+        decision: Decision::Unknown,
+        loaded: loaded.cloned().map(Box::new),
+        write: false,
+        ends: None,
+        renewed: None,
+        events: vec![],
+        mail: None,
+    });
+    let found = engine.store.refresh(presented.grant, Wanted::Roles, judge).await?.loaded;
+    let lives = |grant: &Grant| grant.life.is_alive() && engine.refresh_keys.is_genuine(presented, &grant.salt);
+    Ok(found.is_some_and(|loaded| lives(&loaded.state.grant)))
+}
+
 /// Decides, and says what becomes of the grant, its session, the timeline and the outbox.
 fn sentence(engine: &Engine, used: &Use, loaded: Option<&Loaded>, now: Time) -> Verdict {
     let Some(loaded) = loaded else {
@@ -387,9 +468,11 @@ fn sentence(engine: &Engine, used: &Use, loaded: Option<&Loaded>, now: Time) -> 
         genuine: engine.refresh_keys.is_genuine(&used.presented, &grant.salt),
         endpoint: used.presented.endpoint,
         client: used.client.clone(),
-        proof: used.proof,
+        proof: used.terms.proof,
         asks_for_more: used.asks_for_more
-            || used.terms.scope.as_ref().is_some_and(|asked| !asked.split(' ').all(is_granted)),
+            || used.terms.scope.as_ref().is_some_and(|asked| !asked.split(' ').all(is_granted))
+            // A reader needs none: what is over can still be looked at, and ended.
+            || (used.intent == Intent::Rotate && !used.terms.has_target(engine, grant)),
         peek: match used.intent {
             Intent::Rotate => false,
             Intent::Peek | Intent::SignOut | Intent::Replace => true,

@@ -15,8 +15,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Engine,
-    event::{Actor, Event, EventKind},
+    By,
+    event::{Event, EventKind},
     ports::{Broken, End, KeyMarked},
     reason::{Reason, named},
     time::Time,
@@ -138,8 +138,9 @@ pub fn next_id(present: impl Iterator<Item = KeyId>, known: &[RefreshKeyRecord])
 ///
 /// # Errors
 /// [`Broken`] if the store is.
-pub async fn remember(engine: &Engine, id: KeyId, master: &Master) -> Result<(), Broken> {
-    let event = Event::new(EventKind::KeyCreated, engine.now(), Actor::Operator, &*engine.random);
+pub async fn remember<'e>(by: impl Into<By<'e>>, id: KeyId, master: &Master) -> Result<(), Broken> {
+    let By { engine, actor } = by.into();
+    let event = Event::new(EventKind::KeyCreated, engine.now(), actor, &*engine.random);
     engine.store.add_refresh_key(id, master.check_value(id), event.with("refresh_key", id.0)).await
 }
 
@@ -147,13 +148,14 @@ pub async fn remember(engine: &Engine, id: KeyId, master: &Master) -> Result<(),
 ///
 /// # Errors
 /// [`Broken`] if the store is.
-pub async fn retire(engine: &Engine, id: KeyId, why: WhyRetired) -> Result<KeyMarked, Broken> {
+pub async fn retire<'e>(by: impl Into<By<'e>>, id: KeyId, why: WhyRetired) -> Result<KeyMarked, Broken> {
+    let By { engine, actor } = by.into();
     let now = engine.now();
     let kind = match why {
         WhyRetired::Retired => EventKind::KeyRemoved,
         WhyRetired::Compromised => EventKind::KeyCompromised,
     };
-    let event = Event::new(kind, now, Actor::Operator, &*engine.random).with("refresh_key", id.0);
+    let event = Event::new(kind, now, actor, &*engine.random).with("refresh_key", id.0);
     engine.store.retire_refresh_key(id, KeyMark { at: now, why }, event).await
 }
 
@@ -163,8 +165,9 @@ pub async fn retire(engine: &Engine, id: KeyId, why: WhyRetired) -> Result<KeyMa
 ///
 /// # Errors
 /// [`Broken`] if the store is.
-pub async fn end_all_of(engine: &Engine, id: KeyId) -> Result<u64, Broken> {
-    let end = End { at: engine.now(), reason: Reason::KeyCompromised, actor: Actor::Operator };
+pub async fn end_all_of<'e>(by: impl Into<By<'e>>, id: KeyId) -> Result<u64, Broken> {
+    let By { engine, actor } = by.into();
+    let end = End { at: engine.now(), reason: Reason::KeyCompromised, actor };
     let mut ended = 0;
     let mut after = None;
     loop {

@@ -7,9 +7,9 @@ use crate::{
     Engine,
     client::Client,
     context::Context,
-    ports::{Broken, Wanted},
+    ports::{Broken, Loaded, Wanted},
     reason::Reason,
-    refresh::{Intent, Refreshed, Use, ending, refresh},
+    refresh::{Intent, Refreshed, Refusal, Use, ending, refresh},
     token::Endpoint,
 };
 
@@ -20,11 +20,23 @@ use crate::{
 pub async fn revoke(engine: &Arc<Engine>, client: &Arc<Client>, token: &str, context: Context) -> Result<(), Broken> {
     let now = engine.now();
     if let Ok(presented) = engine.refresh_keys.open(Endpoint::OAuth, token) {
-        let grant = presented.grant;
+        let (grant, generation) = (presented.grant, presented.generation);
         let used = Use::of_client(presented, client, context, Intent::Peek);
         // Read by the one table first: whether it is genuine, and whether it is theft.
-        if let Refreshed::Tokens(_) = refresh(engine, used).await? {
-            engine.store.refresh(grant, Wanted::Roles, ending(engine, Reason::SignedOut, now)).await?;
+        match refresh(engine, used).await? {
+            Refreshed::Tokens(_) => {
+                engine.store.refresh(grant, Wanted::Roles, ending(engine, Reason::SignedOut, now)).await?;
+            }
+            // RFC 7009 §2.1 asks for the token and no proof of its key, and libraries send none. It is genuine and this client's
+            // (rows 2 and 3 came before): its holder may give it back, but for one that is too old to be a retry (row 8).
+            Refreshed::Refused(Refusal::Proof) => {
+                let end = ending(engine, Reason::SignedOut, now);
+                let is_recent =
+                    move |loaded: &&Loaded| loaded.state.grant.generation.0.saturating_sub(generation.0) <= 1;
+                let judge = Box::new(move |loaded: Option<&Loaded>| end(loaded.filter(is_recent)));
+                engine.store.refresh(grant, Wanted::Roles, judge).await?;
+            }
+            _ => {}
         }
         return Ok(());
     }

@@ -1,11 +1,15 @@
 //! What the operator decides, as the rules read it. The server parses it (`crates/server/src/config/`).
 
+use std::collections::BTreeMap;
+
 use crate::{
     claims::ClaimMapping,
+    client::Requirement,
     factor::password::PasswordRules,
     keyring::lifecycle::KeyPolicy,
     ports::Retention,
     refresh::{GrantKind, Policy, ReplayPolicy},
+    scope,
     session::Lifetimes,
     time::Seconds,
 };
@@ -37,6 +41,10 @@ pub struct Settings {
     pub keys: KeyPolicy,
     /// What access tokens tell of users.
     pub claims: ClaimMapping,
+    /// Whether proofs of possession must hold a nonce of ours.
+    pub dpop_nonce: Requirement,
+    /// What is told of users besides, by the scope that has to be granted for it.
+    pub scope_claims: BTreeMap<String, ClaimMapping>,
 }
 
 /// Failures that are forgiven within a window, by what they have in common. Successes never count.
@@ -83,6 +91,8 @@ impl Settings {
             },
             keys: KeyPolicy::default(),
             claims: ClaimMapping::default(),
+            dpop_nonce: Requirement::Optional,
+            scope_claims: BTreeMap::new(),
         }
     }
 
@@ -100,6 +110,13 @@ impl Settings {
         };
         let listed = self.audiences.as_ref().is_none_or(|allowed| allowed.iter().any(|known| known == asked));
         (listed || asked == self.audience).then(|| asked.to_owned())
+    }
+
+    /// What is told of a user besides what all access tokens tell: by the client, and by what was granted to it.
+    #[must_use]
+    pub fn told_for(&self, client: &ClaimMapping, granted: &str) -> ClaimMapping {
+        let of_scopes = self.scope_claims.iter().filter(|(name, _)| scope::has(granted, name));
+        of_scopes.fold(client.clone(), |told, (_, of_scope)| told.before(of_scope))
     }
 
     /// The policy for grants of `kind`.

@@ -15,9 +15,10 @@ use zeroize::Zeroizing;
 use crate::{
     Engine,
     authorize::Present,
+    context::Context,
     event::{Actor, Event, EventKind},
-    id::SessionId,
-    login::{Credentials, Proof, Proven, SignIn, open, prove},
+    id::{Epoch, SessionId},
+    login::{Credentials, FailureKey, Proof, Proven, SignIn, open, prove},
     ports::{Broken, Judge, NewSignIn, SignInRecord, Verdict, Wanted},
     reason::Reason,
     refresh::{Authentication, Decision, Owner},
@@ -163,23 +164,10 @@ pub async fn sign_in(
         Proof::Limited(retry_after) => return Ok(Outcome::Limited(retry_after)),
         Proof::Busy => return Ok(Outcome::Busy),
     };
-    let reference = Reference::new(engine);
-    let now = engine.now();
-    let new = |session, event, forgive| NewSignIn {
-        session,
-        hash: hash(reference.expose()),
-        authentication: Authentication { auth_time: now, amr: vec!["pwd".to_owned()] },
-        epoch: account.epoch,
-        event,
-        forgive,
-    };
-    if let Some(SignedIn { record, .. }) =
-        current.as_ref().filter(|current| current.record.session.user == account.user)
-    {
-        let event = Event::new(EventKind::Reauthenticated, now, Actor::User, &*engine.random);
-        let event = event.user(account.user).session(record.session.id).from(&context);
-        let (session, until) = (record.session.id, record.grant.absolute);
-        if engine.store.add_sign_in(new(session, Some(event), keys.iter().take(2).copied().collect())).await? {
+    if let Some(current) = current.as_ref().filter(|current| current.record.session.user == account.user) {
+        let forgive = keys.iter().take(2).copied().collect();
+        let (session, until) = (current.record.session.id, current.record.grant.absolute);
+        if let Some(reference) = prove_again(engine, current, account.epoch, &context, forgive).await? {
             return Ok(Outcome::Done { reference, session, until });
         }
         // It ended meanwhile: they get a new one.
@@ -195,7 +183,8 @@ pub async fn sign_in(
     let Some(session) = tokens.session else {
         return Ok(Outcome::Wrong);
     };
-    if !engine.store.add_sign_in(new(session, None, vec![])).await? {
+    let reference = Reference::new(engine);
+    if !engine.store.add_sign_in(by_password(engine, &reference, session, account.epoch)).await? {
         return Ok(Outcome::Wrong);
     }
     if let Some(current) = current {
@@ -203,4 +192,31 @@ pub async fn sign_in(
         session::end(engine, session.id, Some(session.user), Reason::Replaced, Actor::User).await?;
     }
     Ok(Outcome::Done { reference, session, until: tokens.absolute })
+}
+
+/// A new reference for a session that goes on, after one more proof by password; `None` if it has ended meanwhile.
+pub(crate) async fn prove_again(
+    engine: &Engine,
+    current: &SignedIn,
+    epoch: Epoch,
+    context: &Context,
+    forgive: Vec<FailureKey>,
+) -> Result<Option<Reference>, Broken> {
+    let session = &current.record.session;
+    let reference = Reference::new(engine);
+    let event = Event::new(EventKind::Reauthenticated, engine.now(), Actor::User, &*engine.random);
+    let event = Some(event.user(session.user).session(session.id).from(context));
+    let new = NewSignIn { event, forgive, ..by_password(engine, &reference, session.id, epoch) };
+    Ok(engine.store.add_sign_in(new).await?.then_some(reference))
+}
+
+fn by_password(engine: &Engine, reference: &Reference, session: SessionId, epoch: Epoch) -> NewSignIn {
+    NewSignIn {
+        session,
+        hash: hash(reference.expose()),
+        authentication: Authentication { auth_time: engine.now(), amr: vec!["pwd".to_owned()] },
+        epoch,
+        event: None,
+        forgive: vec![],
+    }
 }

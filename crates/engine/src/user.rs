@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::{
-    Engine,
+    By, Engine,
     claims::{LONGEST_NAME, MOST_MAPPED_BYTES},
-    event::{Actor, Event, EventKind},
+    event::{Event, EventKind},
     factor::password::{Busy, Weakness},
     id::{Epoch, UserId},
     ports::{Broken, End, UserChanged, UserSelector, UsersAdded},
@@ -39,6 +39,19 @@ pub struct User {
     pub has_password: bool,
     /// When it was made.
     pub created_at: Time,
+}
+
+/// A role that users can have.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Role {
+    /// As tokens tell it.
+    pub name: String,
+    /// What it is for, in words.
+    pub description: Option<String>,
+    /// When it was added.
+    pub created_at: Time,
+    /// How many users have it.
+    pub users: u64,
 }
 
 /// An identifier of a user, as it was given and as it is compared.
@@ -329,8 +342,9 @@ pub fn prepare(engine: &Engine, draft: UserDraft, password: Option<String>) -> R
 ///
 /// # Errors
 /// [`Broken`] if the store is.
-pub async fn add(engine: &Engine, users: Vec<NewUser>) -> Result<UsersAdded, Broken> {
-    let event = Event::new(EventKind::UserCreated, engine.now(), Actor::Operator, &*engine.random);
+pub async fn add<'e>(by: impl Into<By<'e>>, users: Vec<NewUser>) -> Result<UsersAdded, Broken> {
+    let By { engine, actor } = by.into();
+    let event = Event::new(EventKind::UserCreated, engine.now(), actor, &*engine.random);
     engine.store.add_users(users, event).await
 }
 
@@ -362,28 +376,35 @@ pub async fn hash_password(engine: &Engine, password: &str, identifiers: &[&str]
 ///
 /// # Errors
 /// [`Broken`] if the store is.
-pub async fn set_password(engine: &Engine, user: UserSelector, hash: String) -> Result<UserChanged, Broken> {
-    engine.store.set_password(user, hash, operator(engine, Reason::PasswordChanged)).await
+pub async fn set_password<'e>(by: impl Into<By<'e>>, user: UserSelector, hash: String) -> Result<UserChanged, Broken> {
+    let by = by.into();
+    by.engine.store.set_password(user, hash, end(by, Reason::PasswordChanged)).await
 }
 
 /// Disables a user (everything that it holds ends) or enables it.
 ///
 /// # Errors
 /// [`Broken`] if the store is.
-pub async fn set_disabled(engine: &Engine, user: UserSelector, disabled: bool) -> Result<UserChanged, Broken> {
-    engine.store.set_disabled(user, disabled, operator(engine, Reason::UserDisabled)).await
+pub async fn set_disabled<'e>(
+    by: impl Into<By<'e>>,
+    user: UserSelector,
+    disabled: bool,
+) -> Result<UserChanged, Broken> {
+    let by = by.into();
+    by.engine.store.set_disabled(user, disabled, end(by, Reason::UserDisabled)).await
 }
 
 /// Deletes a user. Its tokens end; its name stays in the timeline until the retention is over.
 ///
 /// # Errors
 /// [`Broken`] if the store is.
-pub async fn delete(engine: &Engine, user: UserSelector) -> Result<UserChanged, Broken> {
-    engine.store.delete_user(user, operator(engine, Reason::UserDeleted)).await
+pub async fn delete<'e>(by: impl Into<By<'e>>, user: UserSelector) -> Result<UserChanged, Broken> {
+    let by = by.into();
+    by.engine.store.delete_user(user, end(by, Reason::UserDeleted)).await
 }
 
-fn operator(engine: &Engine, reason: Reason) -> End {
-    End { at: engine.now(), reason, actor: Actor::Operator }
+fn end(By { engine, actor }: By<'_>, reason: Reason) -> End {
+    End { at: engine.now(), reason, actor }
 }
 
 /// Whether `name` can be a role: 1 to 64 characters of letters, digits and `-_.:`.

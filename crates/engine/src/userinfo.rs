@@ -66,8 +66,18 @@ pub async fn userinfo(engine: &Engine, token: &Own) -> Result<Option<Map<String,
     if !lives(engine, token).await? {
         return Ok(None);
     }
-    let user = engine.store.user(UserSelector::Id(id)).await?;
-    Ok(user.filter(|user| user.disabled_at.is_none()).map(|user| claims(&user, &token.scope)))
+    let Some(user) = engine.store.user(UserSelector::Id(id)).await?.filter(|user| user.disabled_at.is_none()) else {
+        return Ok(None);
+    };
+    let mut told = claims(&user, &token.scope);
+    let of_client =
+        engine.client(&token.client).await?.map(|client| client.metadata.claims.clone()).unwrap_or_default();
+    let identifier = user.identifiers.first().map(|first| first.shown.as_str());
+    for (name, value) in engine.settings.told_for(&of_client, &token.scope).of(&user.claims, identifier) {
+        // What the standard's scopes tell, they tell: an address must not come apart from whether it is verified.
+        told.entry(name).or_insert(value);
+    }
+    Ok(Some(told))
 }
 
 /// What the scopes tell of a user.

@@ -280,6 +280,7 @@ impl Home {
             )
             .ok_or_else(failed)?,
             clients: Clients::default(),
+            resources: regrant_engine::resource::Resources::default(),
             settings,
             observer,
         };

@@ -29,6 +29,10 @@ pub(crate) async fn keys(engine: Arc<Engine>, keeper: Arc<Keeper>) {
     loop {
         tick.tick().await;
         keeper.tend(&engine).await;
+        // A session's refresh does not ask for the resources itself.
+        if let Err(broken) = engine.registry().await {
+            tracing::warn!(%broken, "the resources could not be read; it is tried again");
+        }
     }
 }
 
@@ -138,7 +142,7 @@ async fn tell(engine: &Engine, outbound: &Outbound, notice: Notice) {
         Ok(None) => Answered::Refused("it has no address for it any more".to_owned()),
         Err(broken) => Answered::Failed(broken.to_string()),
     };
-    let (client, session, attempt) = (notice.client.0.clone(), notice.session, notice.attempt);
+    let (client, session, attempt) = (notice.client.0.to_string(), notice.session, notice.attempt);
     match backchannel_logout::settle(engine, notice, answered).await {
         Ok(Outcome::Delivered) => tracing::debug!(client, %session, attempt, "the application was told of the end"),
         Ok(Outcome::Later { at, why }) => {

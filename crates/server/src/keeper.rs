@@ -15,7 +15,7 @@ use std::{
 };
 
 use regrant_engine::{
-    Engine,
+    By, Engine,
     keyring::Keyring,
     ports::{Broken, Identity, KeyMarked, Random},
     refresh_key::{self, RefreshKeyRecord, Usable, WhyRetired, WrongFile},
@@ -119,14 +119,15 @@ impl Keeper {
     }
 
     /// Makes a new refresh key, which makes all tokens from now on. Its id.
-    pub(crate) async fn rotate_refresh(&self, engine: &Engine) -> Result<KeyId, Kept> {
+    pub(crate) async fn rotate_refresh(&self, by: By<'_>) -> Result<KeyId, Kept> {
         let mut seen = self.seen.lock().await;
-        let id = self.add(engine).await?;
+        let id = self.add(by).await?;
         *seen = stamp(&self.file);
         Ok(id)
     }
 
-    async fn add(&self, engine: &Engine) -> Result<KeyId, Kept> {
+    async fn add(&self, by: By<'_>) -> Result<KeyId, Kept> {
+        let engine = by.engine;
         let known = engine.store.refresh_keys().await?;
         let keys = self.read()?;
         self.compare(&keys, &known)?;
@@ -143,13 +144,14 @@ impl Keeper {
         let usable = self.compare(&keys, &known)?;
         let master =
             keys.refresh.get(&id).ok_or_else(|| Kept::File("the new key is not in the key file".to_owned()))?;
-        refresh_key::remember(engine, id, master).await?;
+        refresh_key::remember(by, id, master).await?;
         self.adopt(engine, keys, &usable).await?;
         Ok(id)
     }
 
     /// Lets a refresh key go that no live grant needs; one that is `compromised` with all grants whose newest token it made.
-    pub(crate) async fn retire_refresh(&self, engine: &Engine, id: KeyId, compromised: bool) -> Result<Gone, Kept> {
+    pub(crate) async fn retire_refresh(&self, by: By<'_>, id: KeyId, compromised: bool) -> Result<Gone, Kept> {
+        let engine = by.engine;
         let mut seen = self.seen.lock().await;
         let KeyId(number) = id;
         let mut keys = self.read()?;
@@ -164,7 +166,7 @@ impl Keeper {
             )));
         }
         if keys.active == id {
-            self.add(engine).await?;
+            self.add(by).await?;
             keys = self.read()?;
             known = engine.store.refresh_keys().await?;
         }
@@ -181,16 +183,16 @@ impl Keeper {
             && let Some(master) = keys.refresh.get(&id)
         {
             // It came into the file by hand and was never used: it must not come back that way either.
-            refresh_key::remember(engine, id, master).await?;
+            refresh_key::remember(by, id, master).await?;
         }
-        match refresh_key::retire(engine, id, why).await? {
+        match refresh_key::retire(by, id, why).await? {
             // Asked again after it was cut off: the rest is done.
             KeyMarked::Marked | KeyMarked::Already => {}
             KeyMarked::InUse => return Err(in_use(id, None)),
             KeyMarked::Unknown => return Err(Kept::No(format!("there is no refresh key {number}"))),
         }
         engine.refresh_keys.forget(id);
-        let ended = if compromised { refresh_key::end_all_of(engine, id).await? } else { 0 };
+        let ended = if compromised { refresh_key::end_all_of(by, id).await? } else { 0 };
         if keys.refresh.contains_key(&id) {
             let file = self.file.clone();
             blocking(move || keys::remove(&file, id)).await?;

@@ -17,6 +17,7 @@ use std::{
     io::ErrorKind,
     net::{IpAddr, SocketAddr, ToSocketAddrs as _},
     path::Path,
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -30,6 +31,7 @@ use hyper::{
     header::{self, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
+use regrant_engine::client::keys::KeySource;
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
@@ -248,6 +250,21 @@ impl Outbound {
             (name.as_str(), port).to_socket_addrs().map(Iterator::collect)
         });
         found.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
+    }
+}
+
+/// The keys of clients that keep them elsewhere.
+impl KeySource for Outbound {
+    fn fetch<'a>(&'a self, url: &'a str) -> Pin<Box<dyn Future<Output = Option<Vec<u8>>> + Send + 'a>> {
+        Box::pin(async move {
+            match self.get(url, regrant_jose::MAX_JWKS_BYTES).await {
+                Ok(body) => Some(body),
+                Err(error) => {
+                    tracing::warn!(url, %error, "a client's keys could not be had, so it cannot authenticate");
+                    None
+                }
+            }
+        })
     }
 }
 

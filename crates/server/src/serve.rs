@@ -4,7 +4,14 @@ use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use axum::Router;
 use hyper::Uri;
-use regrant_engine::{Engine, client, id::ClientId, ports::ClientsKept, time::Time};
+use regrant_engine::{
+    Engine,
+    client::{self, keys::KeySource},
+    id::ClientId,
+    ports::{ClientsKept, ResourcesKept},
+    resource,
+    time::Time,
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
@@ -17,6 +24,7 @@ use crate::{
     jobs,
     keeper::Keeper,
     outbound::Outbound,
+    pages::Brand,
     telemetry::{Watch, Watching},
 };
 
@@ -98,7 +106,7 @@ impl Running {
         more: impl FnOnce(&Arc<Engine>, SocketAddr) -> Router,
     ) -> Result<Self, StartError> {
         let Start { config, place, key_file, change_issuer } = start;
-        let Checked { issuer: asked, tls, outbound } = preflight(&config)?;
+        let Checked { issuer: asked, tls, outbound, brand } = preflight(&config)?;
         warn_of_development(&config);
         let scheme = if tls.is_some() { "https" } else { "http" };
         raise_descriptors(config.limits.connections);
@@ -134,11 +142,14 @@ impl Running {
         let engine = home.engine_observed(&config, &issuer, telemetry.observer()).await?;
         home.claim(&issuer, change_issuer).await?;
         keep_clients(&engine, &config).await?;
+        keep_resources(&engine, &config).await?;
         let keeper = home.keeper()?;
         // Before the first token: what became due while nobody served, and longer lifetimes than before.
         keeper.signing.tend(&engine).await.map_err(HomeError::from)?;
         let control = control_socket(&place)?;
-        let app = App::new(Arc::clone(&engine), &config);
+        let outbound = Arc::new(outbound);
+        engine.clients.keys.fetch_by(Arc::clone(&outbound) as Arc<dyn KeySource>);
+        let app = App::new(Arc::clone(&engine), Arc::clone(&keeper), &config, brand);
         let (stop, stopped) = oneshot::channel();
         let limits = http::Limits { connections: config.limits.connections };
         let (acceptor, watch) = tls.unzip();
@@ -151,7 +162,7 @@ impl Running {
         let sweeping = tokio::spawn(jobs::sweep(Arc::clone(&engine)));
         let tending = tokio::spawn(jobs::keys(Arc::clone(&engine), Arc::clone(&keeper)));
         let (stop_telling, stopped_telling) = oneshot::channel();
-        let telling = tokio::spawn(jobs::logouts(Arc::clone(&engine), Arc::new(outbound), stopped_telling));
+        let telling = tokio::spawn(jobs::logouts(Arc::clone(&engine), outbound, stopped_telling));
         let controlling = (Arc::clone(&engine), Arc::clone(&keeper));
         let controlled =
             control.map(|control| tokio::spawn(async move { control.serve(controlling.0, controlling.1).await }));
@@ -222,6 +233,34 @@ async fn keep_clients(engine: &Engine, config: &Config) -> Result<(), StartError
     Ok(())
 }
 
+/// Makes the configuration's resources the store's, and reads all of them once.
+async fn keep_resources(engine: &Engine, config: &Config) -> Result<(), StartError> {
+    let wanted = config.resources(engine.now()).map_err(|error| StartError::Config(error.to_string()))?;
+    for resource in &wanted {
+        let name = config.resource_key(&resource.id);
+        resource::fits(resource, &engine.settings).map_err(|why| StartError::Config(format!("{name}: {why}")))?;
+    }
+    match resource::keep(engine, wanted).await.map_err(HomeError::from)? {
+        ResourcesKept::Kept { added: 0, changed: 0, removed: 0 } => {}
+        ResourcesKept::Kept { added, changed, removed } => {
+            tracing::info!(added, changed, removed, "the resources of the configuration were put into the store");
+        }
+        ResourcesKept::Taken(id) => {
+            return Err(StartError::Config(format!(
+                "{}: the resource {id} was added by the command line; remove it first (\"regrant resource remove {id}\")",
+                config.resource_key(&id)
+            )));
+        }
+    }
+    let registry = engine.registry().await.map_err(HomeError::from)?;
+    for resource in registry.all() {
+        if let Err(why) = resource::fits(resource, &engine.settings) {
+            tracing::warn!(resource = %resource.id, %why, "no tokens can be made for a resource");
+        }
+    }
+    Ok(())
+}
+
 /// What is for development is said aloud at each start: a setting that was left behind must not go unnoticed.
 fn warn_of_development(config: &Config) {
     let development = &config.development;
@@ -266,6 +305,7 @@ pub(crate) struct Checked {
     issuer: Option<String>,
     tls: Option<(TlsAcceptor, tls::Watch)>,
     outbound: Outbound,
+    brand: Brand,
 }
 
 /// Looks at what a start would refuse; `regrant config check` does no more.
@@ -287,8 +327,10 @@ pub(crate) fn preflight(config: &Config) -> Result<Checked, StartError> {
     Watch::check(config).map_err(StartError::Config)?;
     // What is there is read again when it is needed: the time of this reading goes nowhere.
     config.clients(Time::default()).map_err(|error| StartError::Config(error.to_string()))?;
+    config.resources(Time::default()).map_err(|error| StartError::Config(error.to_string()))?;
     let outbound = Outbound::of(config).map_err(StartError::Config)?;
-    Ok(Checked { issuer, tls, outbound })
+    let brand = Brand::of(config).map_err(StartError::Config)?;
+    Ok(Checked { issuer, tls, outbound, brand })
 }
 
 /// https, or http on a loopback host (RFC 8414 §2; OAuth 2.1 for the exception); nothing behind the host.

@@ -10,6 +10,7 @@
 //!    decided, and why: the same in words for whoever does not see it.
 
 mod pen;
+mod words;
 
 use std::fmt::Write as _;
 
@@ -20,10 +21,13 @@ use regrant_engine::{
     time::Time,
 };
 
+pub(crate) use words::{ENGLISH, GERMAN, Words};
+
 use pen::{BRANCH, MAIN, MARGIN, Pen, ROOM_FOR_REASON, STEP};
 
 /// A session's timeline, ready to be drawn.
 pub(crate) struct Timeline {
+    words: &'static Words,
     title: String,
     beads: Vec<Bead>,
     /// Beads between the first and the second that are not shown.
@@ -64,7 +68,7 @@ enum Lane {
 
 impl Timeline {
     /// Reads `explanation`. Of a user with several sessions, the newest one is drawn.
-    pub(crate) fn of(explanation: &Explanation) -> Self {
+    pub(crate) fn of(explanation: &Explanation, words: &'static Words) -> Self {
         let session = explanation.session.as_ref().map(|session| session.id);
         let session = session.or_else(|| explanation.timeline.iter().rev().find_map(|event| event.session));
         // An application's tokens of the same session are a line of their own.
@@ -72,7 +76,7 @@ impl Timeline {
         let is_its_own = |event: &&Event| own.is_none() || event.grant.is_none() || event.grant == own;
         let of_session = explanation.timeline.iter().filter(|event| event.session == session);
         let events: Vec<&Event> = of_session.filter(is_its_own).collect();
-        let mut reader = Reader::new(&events);
+        let mut reader = Reader::new(&events, words);
         for event in &events {
             reader.read(event);
         }
@@ -86,16 +90,17 @@ impl Timeline {
                 lane: Lane::Main,
                 is_elsewhere: false,
                 at,
-                sentence: ended_because(Some(reason)),
+                sentence: ended_because(words, Some(reason)),
             });
         }
         let left_out = beads.len().saturating_sub(MOST_BEADS);
         // The first one stays: a line needs its beginning.
         beads.drain(1.min(left_out)..1.min(left_out) + left_out);
         let device = explanation.session.as_ref().and_then(|session| session.device.as_deref());
-        let whose = explanation.identifier.as_deref().map(|whose| format!(" of {whose}")).unwrap_or_default();
-        let device = device.map(|device| format!(" on {device}")).unwrap_or_default();
-        Self { title: format!("Timeline of a session{whose}{device}"), beads, left_out }
+        let whose = explanation.identifier.as_deref().map(|whose| words.title_of.replace("{whose}", whose));
+        let device = device.map(|device| words.title_on.replace("{device}", device));
+        let title = words.title.to_owned() + &whose.unwrap_or_default() + &device.unwrap_or_default();
+        Self { words, title, beads, left_out }
     }
 
     /// The newest decision in words: of an ended session, what ended it.
@@ -112,29 +117,30 @@ impl Timeline {
     /// The drawing in a box that scrolls sideways. `id` begins the ids of its elements, which must be the only ones of the page.
     pub(crate) fn drawing(&self, id: &str) -> String {
         if self.beads.is_empty() {
-            return "<p class=\"quiet\">Nothing has happened yet.</p>\n".to_owned();
+            return format!("<p class=\"quiet\">{}</p>\n", self.words.nothing);
         }
         // A keyboard scrolls what can have the focus.
         format!(
-            "<div class=\"drawing\" role=\"region\" aria-label=\"Drawing of the timeline\" tabindex=\"0\">\n{}</div>\n",
+            "<div class=\"drawing\" role=\"region\" aria-label=\"{}\" tabindex=\"0\">\n{}</div>\n",
+            self.words.drawing,
             self.svg(&escaped(id))
         )
     }
 
-    /// A sentence for every bead, oldest first.
+    /// A sentence for every bead, oldest first, with the time of day.
     pub(crate) fn sentences(&self) -> String {
+        self.sentences_at(|at| {
+            let at = at.to_string();
+            let clock = at.get(11..19).unwrap_or(&at);
+            format!("<time datetime=\"{}\">{}</time>", escaped(&at), escaped(clock))
+        })
+    }
+
+    /// The same, with times as `shown` writes them.
+    pub(crate) fn sentences_at(&self, shown: impl Fn(Time) -> String) -> String {
         let mut html = "<ol class=\"sentences\">\n".to_owned();
         for (index, bead) in self.beads.iter().enumerate() {
-            let at = bead.at.to_string();
-            let clock = at.get(11..19).unwrap_or(&at);
-            let _ = writeln!(
-                html,
-                "<li{}><time datetime=\"{}\">{}</time> {}</li>",
-                bead.class(),
-                escaped(&at),
-                escaped(clock),
-                escaped(&bead.sentence)
-            );
+            let _ = writeln!(html, "<li{}>{} {}</li>", bead.class(), shown(bead.at), escaped(&bead.sentence));
             if index == 0 && self.left_out > 0 {
                 let _ = writeln!(html, "<li class=\"quiet\">{}</li>", self.left_out_in_words());
             }
@@ -144,7 +150,7 @@ impl Timeline {
     }
 
     fn left_out_in_words(&self) -> String {
-        format!("{} earlier events are left out here.", self.left_out)
+        self.words.left_out.replace("{n}", &self.left_out.to_string())
     }
 
     /// The drawing alone. It is readable without a style sheet.
@@ -162,12 +168,13 @@ impl Timeline {
             escaped(&self.title),
             escaped(&self.described())
         );
-        let mut pen = Pen::new();
+        let mut pen = Pen::new(self.words);
         for (index, bead) in self.beads.iter().enumerate() {
             pen.draw(bead, has_branch);
             if index == 0 && self.left_out > 0 {
                 pen.x += STEP;
-                pen.text("label", pen.x, MAIN - 26, "middle", &format!("… {} more", self.left_out));
+                let more = self.words.left_out_short.replace("{n}", &self.left_out.to_string());
+                pen.text("label", pen.x, MAIN - 26, "middle", &more);
             }
             pen.x += STEP;
         }
@@ -183,32 +190,38 @@ impl Timeline {
     }
 
     fn described(&self) -> String {
-        let counted = |many: usize, one: &str, more: &str| format!("{many} {}", if many == 1 { one } else { more });
+        let words = self.words;
+        let counted =
+            |many: usize, one: &str, more: &str| if many == 1 { one.to_owned() } else { numbered(more, many) };
         let issued = self.beads.iter().filter(|bead| matches!(bead.shape, Shape::Issued { .. })).count();
         let again = self.beads.iter().filter(|bead| matches!(bead.shape, Shape::Again { .. })).count();
         let branch = match self.beads.iter().filter(|bead| bead.lane == Lane::Branch).count() {
             0 => String::new(),
-            some => format!(
-                " {} on a branch below, for uses from elsewhere or of an old token.",
-                counted(some, "of them is", "of them are")
-            ),
+            some => counted(some, words.branch_one, words.branch_many),
         };
         let end = match self.beads.last().map(|bead| &bead.shape) {
-            Some(Shape::End { reason: Some(reason) }) => format!("The line ends: {}.", reason.sentence()),
-            Some(Shape::End { reason: None }) => "The line ends.".to_owned(),
-            _ => "The line goes on.".to_owned(),
+            Some(Shape::End { reason: Some(reason) }) => {
+                words.line_ends_because.replace("{reason}", (words.reason)(*reason))
+            }
+            Some(Shape::End { reason: None }) => words.line_ends.to_owned(),
+            _ => words.goes_on.to_owned(),
         };
-        format!(
-            "A line with {}, each a new refresh token, and {} for tokens that were given out again.{branch} {end} The list after \
-             the drawing tells each bead in words.",
-            counted(issued, "bead", "beads"),
-            counted(again, "hollow bead", "hollow beads"),
-        )
+        words
+            .described
+            .replace("{beads}", &counted(issued, words.bead, words.beads))
+            .replace("{hollow}", &counted(again, words.hollow_bead, words.hollow_beads))
+            .replace("{branch}", &branch)
+            .replace("{end}", &end)
     }
+}
+
+fn numbered(sentence: &str, n: usize) -> String {
+    sentence.replace("{n}", &n.to_string())
 }
 
 /// Makes beads of events.
 struct Reader {
+    words: &'static Words,
     home: Option<Origin>,
     beads: Vec<Bead>,
     /// The newest token that was given out on the line.
@@ -218,63 +231,62 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(events: &[&Event]) -> Self {
+    fn new(events: &[&Event], words: &'static Words) -> Self {
         let signed_in = events.iter().find(|event| event.kind == EventKind::SessionCreated);
         let home = signed_in.and_then(|event| event.context.clone());
         let home = home.or_else(|| events.iter().find_map(|event| event.context.clone()));
-        Self { home, beads: Vec::new(), newest_on_main: None, worst: (0, 0) }
+        Self { words, home, beads: Vec::new(), newest_on_main: None, worst: (0, 0) }
     }
 
     fn read(&mut self, event: &Event) {
         let (presented, issued) = (number(event, "presented"), number(event, "issued"));
         let is_elsewhere = self.is_elsewhere(event);
         let mut lane = if is_elsewhere { Lane::Branch } else { Lane::Main };
-        let place = event.context.as_ref().map(place).unwrap_or_default();
+        let words = self.words;
+        let place = event.context.as_ref().map(|origin| place(words, origin)).unwrap_or_default();
+        // What comes from outside is put in last, so that nothing in it is taken for a place of ours.
+        let say = |sentence: &str| {
+            let numbers =
+                sentence.replace("{presented}", &presented.to_string()).replace("{issued}", &issued.to_string());
+            numbers.replace("{place}", &place)
+        };
         let (shape, sentence) = match event.kind {
-            EventKind::SessionCreated => (
-                Shape::Issued { token: 1, from: None, label: "signed in" },
-                format!("Signed in{place}. Refresh token 1 was issued."),
-            ),
+            EventKind::SessionCreated => {
+                (Shape::Issued { token: 1, from: None, label: words.label_signed_in }, say(words.signed_in))
+            }
             EventKind::Rotated => {
-                let used = format!("Refresh token {presented} was used for the first time");
                 let sentence = match lane {
-                    Lane::Main => format!("{used}, so token {issued} took its place."),
-                    Lane::Branch => format!(
-                        "{used}{place}, which is elsewhere, so token {issued} took its place. One use alone proves nothing."
-                    ),
+                    Lane::Main => say(words.renewed),
+                    Lane::Branch => say(words.renewed_elsewhere),
                 };
-                (Shape::Issued { token: issued, from: Some(presented), label: "renewed" }, sentence)
+                (Shape::Issued { token: issued, from: Some(presented), label: words.label_renewed }, sentence)
             }
             EventKind::Replayed => return self.replayed(event, lane, &place),
-            EventKind::Healed => (
-                Shape::Issued { token: issued, from: Some(presented), label: "healed" },
-                format!(
-                    "Refresh token {presented} was newer than the store knew, which had lost its newest writes. It came from \
-                     where it belongs, so it was believed, and token {issued} took its place."
-                ),
-            ),
-            EventKind::Raised => (
-                Shape::Issued { token: issued, from: None, label: "raised" },
-                format!(
-                    "What this session may do was changed, so token {issued} was issued. Older ones do not reach it."
-                ),
-            ),
+            EventKind::Healed => {
+                (Shape::Issued { token: issued, from: Some(presented), label: words.label_healed }, say(words.healed))
+            }
+            EventKind::Raised => {
+                (Shape::Issued { token: issued, from: None, label: words.label_raised }, say(words.raised))
+            }
             EventKind::Reused => {
                 // A use that got nothing is on the line only if it goes on where its holder stood.
                 if self.newest_on_main != Some(presented) {
                     lane = Lane::Branch;
                 }
-                (Shape::Caught { presented }, caught_in_words(event, presented, &place))
+                (Shape::Caught { presented }, caught_in_words(words, event, presented, &place))
             }
             EventKind::GrantEnded => return,
             EventKind::SessionEnded => {
                 lane = Lane::Main;
-                (Shape::End { reason: event.reason }, ended_because(event.reason))
+                (Shape::End { reason: event.reason }, ended_because(words, event.reason))
             }
             EventKind::GrantIssued
             | EventKind::CodeReused
             | EventKind::ConsentGiven
             | EventKind::ConsentWithdrawn
+            | EventKind::DeviceAllowed
+            | EventKind::DeviceDenied
+            | EventKind::DeviceCodeWrong
             | EventKind::LogoutDelivered
             | EventKind::LogoutGaveUp
             | EventKind::Reauthenticated
@@ -295,9 +307,12 @@ impl Reader {
             | EventKind::KeyActivated
             | EventKind::KeyRetiring
             | EventKind::KeyRemoved
+            | EventKind::ResourceAdded
+            | EventKind::ResourceChanged
+            | EventKind::ResourceRemoved
             | EventKind::KeyCompromised => {
                 lane = Lane::Main;
-                (Shape::Other, format!("{}.", event.kind))
+                (Shape::Other, format!("{}.", (words.event)(event.kind)))
             }
         };
         if let (Shape::Issued { token, .. }, Lane::Main) = (&shape, lane) {
@@ -332,26 +347,24 @@ impl Reader {
             times = before.saturating_add(1);
             self.beads.pop();
         }
-        let often = if times == 1 { "again".to_owned() } else { format!("again {times} times") };
-        let each = if times == 1 { "It got" } else { "Each use got" };
+        let words = self.words;
+        let many = usize::try_from(times).unwrap_or(usize::MAX);
+        let often = if times == 1 { words.again.to_owned() } else { numbered(words.again_times, many) };
+        let each = if times == 1 { words.it_got } else { words.each_got };
         let points = number(event, "points") + worst;
         let sentence = match replay {
-            "burst" => format!(
-                "Refresh token {presented} was used {often} at once from the same place, as after a lost reply or by several \
-                 tabs. {each} the same token {token}, and nothing is held against it."
-            ),
-            "late" => format!(
-                "Refresh token {presented} was used {often}, later, from where this session belongs, as after a lost reply. \
-                 {each} the same token {token}. That makes {points} of 3 points."
-            ),
-            "foreign" => format!(
-                "Refresh token {presented} was used {often}{place}, not where it was used before: one of the two may hold a copy. \
-                 {each} the same token {token}. That makes {points} of 3 points."
-            ),
-            _ => format!(
-                "Refresh token {presented} was used {often} with the proof that it is its holder's. {each} the same token {token}."
-            ),
+            "burst" => words.burst,
+            "late" => words.late,
+            "foreign" => words.foreign,
+            _ => words.proven,
         };
+        let sentence = sentence
+            .replace("{presented}", &presented.to_string())
+            .replace("{often}", &often)
+            .replace("{each}", each)
+            .replace("{token}", &token.to_string())
+            .replace("{points}", &points.to_string())
+            .replace("{place}", place);
         let shape = Shape::Again { token, presented, replay: replay.to_owned(), times };
         self.beads.push(Bead { shape, lane, is_elsewhere: lane == Lane::Branch, at: event.at, sentence });
     }
@@ -361,29 +374,30 @@ impl Reader {
     }
 }
 
-fn caught_in_words(event: &Event, presented: u64, place: &str) -> String {
+fn caught_in_words(words: &Words, event: &Event, presented: u64, place: &str) -> String {
     let newest = number(event, "newest");
-    if newest.saturating_sub(presented) >= 2 {
-        format!(
-            "Refresh token {presented} was used{place} when token {newest} was the newest. Nobody who holds it alone falls so far \
-             behind: two parties held it, so the session ended."
-        )
-    } else {
-        let points = number(event, "points");
-        format!(
-            "Refresh token {presented} was used again{place}, and the session already had {points} of 3 points. That is more than \
-             lost replies explain: two parties held it, so the session ended."
-        )
-    }
+    let is_behind = newest.saturating_sub(presented) >= 2;
+    let sentence = if is_behind { words.caught_behind } else { words.caught_points };
+    sentence
+        .replace("{presented}", &presented.to_string())
+        .replace("{newest}", &newest.to_string())
+        .replace("{points}", &number(event, "points").to_string())
+        .replace("{place}", place)
 }
 
-fn ended_because(reason: Option<Reason>) -> String {
-    reason
-        .map_or_else(|| "The session ended.".to_owned(), |reason| format!("The session ended: {}.", reason.sentence()))
+fn ended_because(words: &Words, reason: Option<Reason>) -> String {
+    reason.map_or_else(
+        || words.ended.to_owned(),
+        |reason| words.ended_because.replace("{reason}", (words.reason)(reason)),
+    )
 }
 
-fn place(origin: &Origin) -> String {
-    format!(" with {} from {}", origin.user_agent, origin.network)
+fn place(words: &Words, origin: &Origin) -> String {
+    let program = match origin.user_agent.rsplit_once(" on ") {
+        Some((program, system)) => format!("{program}{}{system}", words.on),
+        None => origin.user_agent.clone(),
+    };
+    words.place.replace("{network}", &origin.network).replace("{program}", &program)
 }
 
 fn number(event: &Event, name: &str) -> u64 {

@@ -36,7 +36,7 @@ fn request() -> Request<'static> {
 
 fn checked(client: &Arc<Client>, request: &Request<'_>) -> Result<Authorization, Refused> {
     let to = destination(Some(Arc::clone(client)), request).unwrap();
-    check(to, request, &Settings::new("https://id.example"))
+    check(to, request, &Settings::new("https://id.example"), &Registry::default())
 }
 
 #[test]
@@ -81,8 +81,8 @@ fn each_part_of_a_request_is_checked() {
             R::InvalidRequest("code_challenge must be the base64url of a SHA-256"),
         ),
         (Request { scope: Some("phone"), ..request() }, R::InvalidScope),
-        (Request { resource: Some("api"), ..request() }, R::InvalidTarget),
-        (Request { resource: Some("https://api.example/#x"), ..request() }, R::InvalidTarget),
+        (Request { resources: &["api"], ..request() }, R::InvalidTarget),
+        (Request { resources: &["https://api.example/#x"], ..request() }, R::InvalidTarget),
         (Request { prompt: Some("none consent"), ..request() }, R::InvalidRequest("prompt=none stands alone")),
         (Request { max_age: Some("-1"), ..request() }, R::InvalidRequest("max_age must be a number of seconds")),
         (Request { request: true, ..request() }, R::RequestNotSupported),
@@ -122,12 +122,8 @@ struct Case {
 impl Case {
     /// Signed in, consented, and nothing special asked for.
     fn usual() -> Self {
-        let consent = Consent {
-            user: USER,
-            client: ClientId("web".to_owned()),
-            scope: "openid email a:b".to_owned(),
-            given_at: NOW,
-        };
+        let consent =
+            Consent { user: USER, client: ClientId::from("web"), scope: "openid email a:b".to_owned(), given_at: NOW };
         Self {
             asked: checked(&client(|_| {}), &request()).unwrap(),
             present: Some(Present { user: USER, session: SESSION, auth_time: NOW.minus(Seconds::HOUR) }),
@@ -184,7 +180,7 @@ fn the_next_step_is_the_first_that_is_missing() {
     );
     // Consent.
     assert_eq!(Case::but(|case| case.consent = None), consent);
-    assert_eq!(Case::but(|case| case.asked.scope = "openid phone".to_owned()), consent);
+    assert_eq!(Case::but(|case| case.asked.to_allow = "openid phone".to_owned()), consent);
     assert_eq!(Case::but(|case| (case.consent, case.asked.prompt) = (None, none)), Step::Refuse(R::ConsentRequired));
     let asked = Prompt { consent: true, ..Prompt::default() };
     assert_eq!(Case::but(|case| case.asked.prompt = asked), consent);

@@ -4,7 +4,7 @@ const NOW: Time = Time::from_millis(1_800_000_000_000);
 
 fn notice(attempt: u32) -> Notice {
     Notice {
-        client: ClientId("shop".to_owned()),
+        client: ClientId::from("shop"),
         session: SessionId::from_bytes([1; 16]),
         user: UserId::from_bytes([2; 16]),
         attempt,

@@ -1,5 +1,7 @@
 //! `private_key_jwt` (RFC 7523 §3, OpenID Connect Core §9): a client signs who it is, with a key whose public half was registered.
 
+use std::sync::Arc;
+
 use regrant_jose::{
     Algorithm, Jwks, jws,
     jwt::{self, Expect, Rules},
@@ -34,21 +36,33 @@ pub fn claimed(assertion: &str) -> Option<String> {
 /// # Errors
 /// [`Broken`] if the store is.
 pub async fn is_good(engine: &Engine, client: &Client, assertion: &str) -> Result<bool, Broken> {
-    match name_and_end(engine, client, assertion) {
+    let Some(keys) = keys_of(engine, client, assertion).await else {
+        return Ok(false);
+    };
+    match name_and_end(engine, client, &keys, assertion) {
         // RFC 7523 §3, 7: once.
         Some((name, until)) => engine.store.use_once(hash(&name), until).await,
         None => Ok(false),
     }
 }
 
-/// The name of a good assertion, and until when it is good.
-fn name_and_end(engine: &Engine, client: &Client, assertion: &str) -> Option<(String, Time)> {
-    if client.metadata.token_endpoint_auth_method != AuthMethod::PrivateKeyJwt {
+/// The client's public keys: registered with it, or at its address.
+async fn keys_of(engine: &Engine, client: &Client, assertion: &str) -> Option<Arc<Jwks>> {
+    let metadata = &client.metadata;
+    if metadata.token_endpoint_auth_method != AuthMethod::PrivateKeyJwt {
         return None;
     }
-    let keys = Jwks::parse(&serde_json::to_vec(client.metadata.jwks.as_ref()?).ok()?).ok()?;
-    let verified = jws::verify(assertion, &keys, Algorithm::ALL).ok()?;
-    let id = client.id.0.as_str();
+    if let Some(jwks) = &metadata.jwks {
+        return Jwks::parse(&serde_json::to_vec(jwks).ok()?).ok().map(Arc::new);
+    }
+    let kid = jws::danger_unverified(assertion).ok()?.header.kid;
+    engine.clients.keys.at(metadata.jwks_uri.as_deref()?, kid.as_deref(), engine.now()).await
+}
+
+/// The name of a good assertion, and until when it is good.
+fn name_and_end(engine: &Engine, client: &Client, keys: &Jwks, assertion: &str) -> Option<(String, Time)> {
+    let verified = jws::verify(assertion, keys, Algorithm::ALL).ok()?;
+    let id = &*client.id.0;
     let rules = Rules {
         required: &["iss", "sub", "aud", "exp", "jti"],
         issuer: Expect::Exactly(id),

@@ -39,7 +39,7 @@ pub async fn authenticate(engine: &Engine, credentials: &Credentials<'_>) -> Res
         Credentials::Secret { id, secret } => (*id, Some(*secret)),
         Credentials::Assertion { id, .. } => (*id, None),
     };
-    let Some(client) = engine.client(&ClientId(id.to_owned())).await? else {
+    let Some(client) = engine.client(&ClientId::from(id)).await? else {
         return Ok(None);
     };
     if let Credentials::Assertion { assertion, .. } = credentials {

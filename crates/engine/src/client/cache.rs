@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use super::Client;
+use super::{Client, keys::KeySets};
 use crate::{
     id::ClientId,
     ports::{Broken, Store},
@@ -27,6 +27,8 @@ pub struct Clients {
     known: RwLock<HashMap<ClientId, (Time, Arc<Client>)>>,
     /// The longest lifetime of access tokens that any of them ever had, in seconds.
     longest: AtomicU32,
+    /// The keys of those that keep them elsewhere.
+    pub keys: KeySets,
 }
 
 impl fmt::Debug for Clients {

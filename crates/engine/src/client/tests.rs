@@ -25,6 +25,12 @@ fn what_is_left_out_is_the_safe_default() {
         (service.metadata.grant_types, service.metadata.scope.as_str()),
         (vec![GrantType::ClientCredentials], "")
     );
+    let device = Draft { redirect_uris: vec![], ..web() }.with_grant(GrantType::DeviceCode);
+    let device = prepared(Draft { client_type: ClientType::Public, ..device }).unwrap();
+    assert_eq!(
+        (device.metadata.grant_types, device.metadata.scope.as_str()),
+        (vec![GrantType::DeviceCode], "openid profile email")
+    );
     let public = prepared(Draft { client_type: ClientType::Public, ..web() }).unwrap();
     assert_eq!(public.metadata.token_endpoint_auth_method, AuthMethod::None);
 }
@@ -63,6 +69,12 @@ fn what_does_not_fit_together_is_refused() {
             DraftError::Grant(GrantType::ClientCredentials),
         ),
         (
+            Draft { client_type: ClientType::Service, redirect_uris: vec![], ..web() }
+                .with_grant(GrantType::DeviceCode),
+            DraftError::Grant(GrantType::DeviceCode),
+        ),
+        (web().with_grant(GrantType::DeviceCode), DraftError::UselessRedirectUri),
+        (
             Draft { client_type: ClientType::Service, ..web() }.with_grant(GrantType::AuthorizationCode),
             DraftError::Grant(GrantType::AuthorizationCode),
         ),
@@ -75,6 +87,16 @@ fn what_does_not_fit_together_is_refused() {
         (Draft { name: Some(" ".to_owned()), ..web() }, DraftError::Name),
         (Draft { jwks: Some(serde_json::json!({"keys": []})), ..web() }, DraftError::Keys),
         (Draft { auth_method: Some(AuthMethod::PrivateKeyJwt), ..web() }, DraftError::Keys),
+        (Draft { jwks_uri: Some("https://a.example/keys".to_owned()), ..web() }, DraftError::Keys),
+        (
+            Draft {
+                auth_method: Some(AuthMethod::PrivateKeyJwt),
+                jwks: Some(serde_json::json!({"keys": []})),
+                jwks_uri: Some("https://a.example/keys".to_owned()),
+                ..web()
+            },
+            DraftError::Keys,
+        ),
         (
             Draft {
                 auth_method: Some(AuthMethod::PrivateKeyJwt),

@@ -14,7 +14,7 @@ use crate::{
     token::{Endpoint, KeyId, Salt},
 };
 
-const NOW: Time = Time::from_millis(1_700_000_000_000);
+pub(crate) const NOW: Time = Time::from_millis(1_700_000_000_000);
 /// RFC 7636 appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
@@ -44,8 +44,8 @@ fn record() -> SessionRecord {
         generation: Generation(1),
         fence: None,
         newest_used: false,
-        scope: String::new(),
-        audience: String::new(),
+        scope: String::new().into(),
+        audience: String::new().into(),
         issued_at: NOW,
         rotated_at: NOW,
         last_event: NOW,
@@ -71,12 +71,12 @@ fn record() -> SessionRecord {
     SessionRecord { session, grant, identifier: None }
 }
 
-fn loaded() -> LoadedCode {
+pub(crate) fn loaded() -> LoadedCode {
     let authentication = Authentication { auth_time: NOW, amr: vec![] };
     LoadedCode {
         code: Code {
             hash: [0; 32],
-            client: ClientId("web".to_owned()),
+            client: ClientId::from("web"),
             user: UserId::from_bytes([1; 16]),
             session: SessionId::from_bytes([2; 16]),
             epoch: Epoch(1),
@@ -85,6 +85,7 @@ fn loaded() -> LoadedCode {
             audience: String::new(),
             nonce: None,
             challenge: Some(CHALLENGE.to_owned()),
+            key: None,
             authentication,
             created_at: NOW,
             expires_at: NOW.plus(LIFETIME),
@@ -92,16 +93,17 @@ fn loaded() -> LoadedCode {
         redeemed: None,
         session: Some(record()),
         user: Owner::Active(Epoch(1)),
-        facts: Facts { auth_time: NOW, amr: vec![], roles: vec![], identifier: None, attributes: None },
+        facts: Facts { auth_time: NOW, amr: [].into(), roles: [].into(), identifier: None, attributes: None },
         client_exists: true,
     }
 }
 
 fn shown() -> Shown {
     Shown {
-        client: ClientId("web".to_owned()),
+        client: ClientId::from("web"),
         redirect_uri: Some("https://app.example/cb".to_owned()),
         verifier: Some(VERIFIER.to_owned()),
+        key: None,
     }
 }
 
@@ -119,7 +121,7 @@ fn it_is_good_once_for_a_minute() {
 #[test]
 fn it_is_good_for_whom_it_was_made_and_nobody_else() {
     let wrong = [
-        Shown { client: ClientId("other".to_owned()), ..shown() },
+        Shown { client: ClientId::from("other"), ..shown() },
         Shown { redirect_uri: None, ..shown() },
         Shown { redirect_uri: Some("https://app.example/cb/".to_owned()), ..shown() },
         Shown { verifier: None, ..shown() },
@@ -137,6 +139,20 @@ fn it_is_good_for_whom_it_was_made_and_nobody_else() {
     without.code.challenge = None;
     assert_eq!(decide(Some(&without), &shown(), NOW), Refused, "a downgrade");
     assert_eq!(decide(Some(&without), &Shown { verifier: None, ..shown() }, NOW), Good);
+}
+
+#[test]
+fn one_that_names_a_key_needs_its_proof() {
+    let (key, other) = (KeyThumbprint([7; 32]), KeyThumbprint([8; 32]));
+    let mut bound = loaded();
+    bound.code.key = Some(key);
+    let redeemed = LoadedCode { redeemed: Some(GrantId([9; 16])), ..bound.clone() };
+    for wrong in [None, Some(other)] {
+        assert_eq!(decide(Some(&bound), &Shown { key: wrong, ..shown() }, NOW), Refused);
+        assert_eq!(decide(Some(&redeemed), &Shown { key: wrong, ..shown() }, NOW), Refused);
+    }
+    assert_eq!(decide(Some(&bound), &Shown { key: Some(key), ..shown() }, NOW), Good);
+    assert_eq!(decide(Some(&loaded()), &Shown { key: Some(key), ..shown() }, NOW), Good, "it may come with one");
 }
 
 #[test]

@@ -4,7 +4,10 @@
 //! 2. `code.rs` decides. A good code becomes a grant in that transaction; one that comes a second time ends what it gave.
 //! 3. The tokens are minted after the commit.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use super::Granted;
 use crate::{
@@ -12,10 +15,11 @@ use crate::{
     client::{ApplicationType, Client, GrantType},
     code::{self, Code, Decision, LoadedCode, Shown},
     context::{Context, Networks},
+    dpop::{self, Proof},
     event::{Actor, Event, EventKind},
     id::{Generation, GrantRef},
     id_token,
-    ports::{Broken, Loaded, Redemption},
+    ports::{Broken, Loaded, Redemption, Wanted},
     reason::{Life, Reason},
     refresh::{Grant, GrantKind, Holding, Owner, Pace, State, Suspicion, Terms, Tokens, ending},
     scope,
@@ -25,7 +29,29 @@ use crate::{
     token::{Endpoint, GrantId, Salt},
 };
 
-/// Redeems a code. `None`: it is good for nothing here, for whatever reason.
+/// What became of a code.
+#[derive(Debug)]
+pub enum Redeemed {
+    /// The client gets tokens.
+    Granted(Granted),
+    /// It is good for nothing here, for whatever reason.
+    Refused,
+    /// It was given for other resources than are asked for now; it is as good as before (RFC 8707 §2.2).
+    Elsewhere,
+}
+
+impl Redeemed {
+    /// What the client gets, if it gets something.
+    #[must_use]
+    pub fn granted(self) -> Option<Granted> {
+        match self {
+            Self::Granted(granted) => Some(granted),
+            Self::Refused | Self::Elsewhere => None,
+        }
+    }
+}
+
+/// Redeems a code, for `resources` of those that it was given for.
 ///
 /// # Errors
 /// [`Broken`] if the store is.
@@ -35,48 +61,92 @@ pub async fn redeem(
     code: &str,
     redirect_uri: Option<&str>,
     verifier: Option<&str>,
+    resources: &[&str],
+    proof: Option<&Proof>,
     context: Context,
-) -> Result<Option<Granted>, Broken> {
+) -> Result<Redeemed, Broken> {
     let now = engine.now();
+    let registry = engine.registry().await?;
+    let resources: Vec<String> = resources.iter().map(|resource| (*resource).to_owned()).collect();
+    let elsewhere = Arc::new(AtomicBool::new(false));
     let shown = Shown {
         client: client.id.clone(),
         redirect_uri: redirect_uri.map(str::to_owned),
         verifier: verifier.map(str::to_owned),
+        key: proof.map(|proof| proof.key),
     };
     let judge = {
         let (engine, client) = (Arc::clone(engine), Arc::clone(client));
+        let (registry, resources, elsewhere) = (Arc::clone(&registry), resources.clone(), Arc::clone(&elsewhere));
+        let holding = dpop::holding(&client, proof);
         Box::new(move |loaded: Option<&LoadedCode>| match (code::decide(loaded, &shown, now), loaded) {
-            (Decision::Good, Some(loaded)) => good(&engine, &client, loaded, &context, now),
+            // Told to the one who could have redeemed it, and to nobody else.
+            (Decision::Good, Some(loaded))
+                if registry.pick(&engine.settings, &loaded.code.audience, &resources).is_none() =>
+            {
+                elsewhere.store(true, Ordering::Relaxed);
+                Redemption::Refused
+            }
+            (Decision::Good, Some(loaded)) => good(&engine, &client, loaded, holding, &context, now),
             (Decision::Reused(grant), Some(loaded)) => reused(&engine, grant, loaded, &context, now),
             _ => Redemption::Refused,
         })
     };
     let (loaded, authentication, nonce) = match engine.store.redeem_code(hash(code), judge).await? {
         Redemption::Granted { loaded, authentication, nonce, .. } => (loaded, authentication, nonce),
-        Redemption::Refused | Redemption::Reused { .. } => return Ok(None),
+        Redemption::Refused if elsewhere.load(Ordering::Relaxed) => return Ok(Redeemed::Elsewhere),
+        Redemption::Refused | Redemption::Reused { .. } => return Ok(Redeemed::Refused),
     };
-    let terms = Terms { authentication: Some(authentication), ..Terms::of(client) };
+    // RFC 9449 §11.1: after the code, which is good once by itself, so that nobody without one writes rows. A proof that comes
+    // a second time has spent the code: nobody has what came of it, and nobody will.
+    if let Some(proof) = proof
+        && !dpop::first_use(engine, proof).await?
+    {
+        let grant = loaded.state.grant.id;
+        engine.store.refresh(grant, Wanted::Roles, ending(engine, Reason::SignedOut, now)).await?;
+        return Ok(Redeemed::Refused);
+    }
+    let (authentication, proof) = (Some(authentication), proof.map(|proof| proof.key));
+    let terms = Terms { authentication, proof, resources, registry: Some(registry), ..Terms::of(client) };
+    granted(engine, client, &loaded, &terms, nonce.as_deref()).map(Redeemed::Granted)
+}
+
+/// The tokens of a new grant.
+pub(super) fn granted(
+    engine: &Engine,
+    client: &Client,
+    loaded: &Loaded,
+    terms: &Terms,
+    nonce: Option<&str>,
+) -> Result<Granted, Broken> {
     let renews = client.may(GrantType::RefreshToken);
-    let tokens = Box::new(Tokens::fresh(engine, &loaded, &terms, engine.now(), renews)?);
+    let tokens = Box::new(Tokens::fresh(engine, loaded, terms, engine.now(), renews)?);
     let id_token = match scope::has(&tokens.scope, scope::OPENID) {
-        true => Some(id_token::of(engine, &client.id, &tokens, nonce.as_deref())?),
+        true => Some(id_token::of(engine, &client.id, &tokens, nonce)?),
         false => None,
     };
-    Ok(Some(Granted { tokens, id_token }))
+    Ok(Granted { tokens, id_token })
 }
 
 /// The grant that a good code becomes.
-fn good(engine: &Engine, client: &Client, loaded: &LoadedCode, context: &Context, now: Time) -> Redemption {
+pub(super) fn good(
+    engine: &Engine,
+    client: &Client,
+    loaded: &LoadedCode,
+    holding: Holding,
+    context: &Context,
+    now: Time,
+) -> Redemption {
     let (Some(session), code) = (&loaded.session, &loaded.code) else {
         return Redemption::Refused;
     };
-    let grant = grant_of(engine, client, code, session, context, now);
+    let grant = Grant { holding, ..grant_of(engine, client, code, session, context, now) };
     let event = Event::new(EventKind::GrantIssued, now, Actor::User, &*engine.random)
         .of(&grant)
         // An offline grant belongs to no session, but it came from one.
         .session(code.session)
         .from(context)
-        .with("scope", grant.scope.clone())
+        .with("scope", &*grant.scope)
         .with("kind", grant.kind.as_str());
     let state = State {
         session: grant.session.map(|_| Life::Alive),
@@ -126,14 +196,13 @@ fn grant_of(
         user: code.user,
         session: of_session,
         epoch: code.epoch,
-        // RFC 6749 §6: whoever can authenticate does so at each use.
-        holding: if client.authenticates() { Holding::ClientBound } else { Holding::Bearer },
+        holding: dpop::holding(client, None),
         kind,
         generation: Generation::FIRST,
         fence: None,
         newest_used: false,
-        scope: code.scope.clone(),
-        audience: code.audience.clone(),
+        scope: code.scope.as_str().into(),
+        audience: code.audience.as_str().into(),
         issued_at: now,
         rotated_at: now,
         last_event: now,
@@ -148,7 +217,13 @@ fn grant_of(
 }
 
 /// Somebody has a copy of the code: what it gave ends, whoever holds it.
-fn reused(engine: &Arc<Engine>, grant: GrantId, loaded: &LoadedCode, context: &Context, now: Time) -> Redemption {
+pub(super) fn reused(
+    engine: &Arc<Engine>,
+    grant: GrantId,
+    loaded: &LoadedCode,
+    context: &Context,
+    now: Time,
+) -> Redemption {
     let code = &loaded.code;
     let mut event = Event::new(EventKind::CodeReused, now, Actor::User, &*engine.random)
         .user(code.user)

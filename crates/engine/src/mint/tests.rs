@@ -2,6 +2,7 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
+use regrant_jose::jwe;
 use serde_json::{Value, json};
 
 use super::*;
@@ -11,6 +12,7 @@ use crate::{
     keyring::tests::standing,
     reason::Life,
     refresh::{GrantKind, Holding, Pace, Suspicion},
+    resource::SigningAlg,
     time::{AbsoluteDeadline, IdleDeadline},
     token::{Endpoint, GrantId, KeyId, Salt},
 };
@@ -62,8 +64,8 @@ fn grant() -> Grant {
         generation: Generation(1),
         fence: None,
         newest_used: false,
-        scope: "openid regrant:admin".to_owned(),
-        audience: ISSUER.to_owned(),
+        scope: "openid regrant:admin".into(),
+        audience: ISSUER.into(),
         issued_at: NOW,
         rotated_at: NOW,
         last_event: NOW,
@@ -85,7 +87,7 @@ fn grant() -> Grant {
 fn facts(roles: &[&str]) -> Facts {
     Facts {
         auth_time: Time::from_millis(1_600_000_000_500),
-        amr: vec!["pwd".to_owned(), "otp".to_owned()],
+        amr: ["pwd".to_owned(), "otp".to_owned()].into(),
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
         identifier: Some("ada@example.org".to_owned()),
         attributes: None,
@@ -98,7 +100,12 @@ fn token(mint: &Mint, grant: &Grant) -> String {
 
 fn made(mint: &Mint, grant: &Grant, facts: &Facts, byte: u8) -> AccessToken {
     let scope = scope_now(&grant.scope, &facts.roles);
-    mint.access_token(grant, facts, &scope, LIFETIME, NOW, &Always(byte)).unwrap()
+    let target = Target { audience: vec![&grant.audience], scope, form: Form::default() };
+    mint.access_token(grant, facts, plain(&target), NOW, &Always(byte)).unwrap()
+}
+
+fn plain<'w>(target: &'w Target<'_>) -> Wish<'w> {
+    Wish { target, told: None, lifetime: LIFETIME, key: None }
 }
 
 fn part(token: &str, index: usize) -> Value {
@@ -109,7 +116,7 @@ fn part(token: &str, index: usize) -> Value {
 #[test]
 fn an_access_token_has_the_claims_of_rfc_9068() {
     let mint = mint();
-    let grant = Grant { audience: "https://api.example".to_owned(), ..grant() };
+    let grant = Grant { audience: "https://api.example".into(), ..grant() };
     let token = token(&mint, &grant);
     let header = part(&token, 0);
     assert_eq!(header["typ"], "at+jwt");
@@ -137,8 +144,8 @@ fn an_access_token_has_the_claims_of_rfc_9068() {
 
 #[test]
 fn what_there_is_nothing_to_say_of_is_left_out() {
-    let offline = Grant { session: None, scope: String::new(), ..grant() };
-    let nothing = Facts { amr: vec![], ..facts(&[]) };
+    let offline = Grant { session: None, scope: String::new().into(), ..grant() };
+    let nothing = Facts { amr: [].into(), ..facts(&[]) };
     let token = made(&mint(), &offline, &nothing, 7).0;
     let claims = part(&token, 1);
     for absent in ["sid", "amr", "roles"] {
@@ -157,6 +164,22 @@ fn mapped_claims_stand_behind_our_own_and_the_token_is_still_ours() {
     assert_eq!(claims["sub"], USER.to_string());
     assert!(mint.check(&token, NOW).is_some());
     assert_eq!(mint.session_named_by(&token), Some(SESSION));
+}
+
+/// RFC 9449 §6.1, §7.2.
+#[test]
+fn a_bound_token_says_its_key_and_is_no_bearer_token() {
+    let (mint, key) = (mint(), KeyThumbprint([9; 32]));
+    let target = Target { audience: vec![ISSUER], scope: "openid".to_owned(), form: Form::default() };
+    let wish = Wish { key: Some(key), ..plain(&target) };
+    let user = mint.access_token(&grant(), &facts(&[]), wish, NOW, &Always(7)).unwrap().0;
+    let service = mint.service_token(&ClientId::from("job"), wish, NOW, &Always(7)).unwrap().0;
+    for token in [&user, &service] {
+        assert_eq!(part(token, 1)["cnf"], json!({"jkt": URL_SAFE_NO_PAD.encode([9; 32])}));
+        assert_eq!(mint.check_own(token, NOW).unwrap().key, Some(key));
+        assert!(mint.check(token, NOW).is_none());
+    }
+    assert_eq!(mint.check_own(&token(&mint, &grant()), NOW).unwrap().key, None);
 }
 
 #[test]
@@ -180,7 +203,7 @@ fn the_admin_scope_is_gone_with_the_role() {
         ("openid", &["admin"], "openid"),
     ];
     for (granted, roles, expected) in cases {
-        let grant = Grant { scope: granted.to_owned(), ..grant() };
+        let grant = Grant { scope: granted.into(), ..grant() };
         let token = made(&mint(), &grant, &facts(roles), 7);
         assert_eq!(part(&token.0, 1)["scope"], expected, "{granted} with {roles:?}");
     }
@@ -204,7 +227,7 @@ fn our_own_token_is_believed() {
 fn a_token_for_another_audience_is_not_for_us() {
     let mint = mint();
     for audience in ["https://api.example", "https://id.example/", "", "https://id.exampl"] {
-        let grant = Grant { audience: audience.to_owned(), ..grant() };
+        let grant = Grant { audience: audience.into(), ..grant() };
         assert_eq!(mint.check(&token(&mint, &grant), NOW), None, "{audience}");
     }
 }
@@ -333,6 +356,54 @@ fn an_active_key_of_another_algorithm_signs_no_session_token() {
     let mint =
         Mint::new(ISSUER, LIFETIME, &[standing(KeyState::Active, ed25519), standing(KeyState::Active, key())]).unwrap();
     assert_eq!(part(&token(&mint, &grant()), 0)["alg"], "ES256");
+}
+
+#[test]
+fn a_resource_has_its_tokens_in_its_own_form() {
+    let keys = [Algorithm::Es256, Algorithm::Rs256]
+        .map(|algorithm| standing(KeyState::Active, SigningKey::generate(algorithm).unwrap()));
+    let mint = Mint::new(ISSUER, LIFETIME, &keys).unwrap();
+    let (grant, facts) = (grant(), facts(&[]));
+    let sign = |form: Form, audience: &[&'static str]| {
+        let target = Target { audience: audience.to_vec(), scope: "a".to_owned(), form };
+        mint.access_token(&grant, &facts, plain(&target), NOW, &Always(7))
+    };
+    let rs256 = Form { signing: SigningAlg::Rs256, encrypter: None };
+    let token = sign(rs256.clone(), &["https://a.example", "https://b.example"]).unwrap().0;
+    assert_eq!((&part(&token, 0)["alg"], &part(&token, 0)["typ"]), (&json!("RS256"), &json!("at+jwt")));
+    assert_eq!(part(&token, 1)["aud"], json!(["https://a.example", "https://b.example"]));
+    assert_eq!(mint.check_own(&token, NOW).unwrap().audience, ["https://a.example", "https://b.example"]);
+    // The key of ID tokens made it, and it is none.
+    assert_eq!(mint.id_token_claims(&token), None);
+    assert!(mint.id_token_claims(&mint.sign_id_token(&json!({"iss": ISSUER})).unwrap().0).is_some());
+    assert_eq!(sign(Form { signing: SigningAlg::Ed25519, encrypter: None }, &[ISSUER]), None, "there is no such key");
+
+    let key = regrant_jose::Jwk::generate(regrant_jose::KeyKind::P256).unwrap();
+    let (alg, enc) = (jwe::KeyManagement::EcdhEs, jwe::ContentEncryption::A256Gcm);
+    let encrypter = Some(jwe::Encrypter::new(&key, alg, enc).unwrap());
+    let token = sign(Form { encrypter, ..rs256 }, &["https://a.example"]).unwrap().0;
+    assert_eq!(mint.check_own(&token, NOW), None);
+    let keys = Jwks::from_keys(vec![key]);
+    let nested = jwe::decrypt_nested(&token, &keys, &[alg], &[enc]).unwrap();
+    assert_eq!(nested.header.members["cty"], "JWT");
+    assert_eq!(part(&nested.token, 1)["aud"], "https://a.example");
+    assert!(mint.check_own(&nested.token, NOW).is_some());
+}
+
+#[test]
+fn what_a_client_tells_of_its_users_comes_before_what_all_tell() {
+    let mapping = |entries: &[(&str, &str)]| {
+        let entries = entries.iter().map(|(claim, from)| ((*claim).to_owned(), (*from).to_owned())).collect();
+        ClaimMapping::new(&entries).unwrap()
+    };
+    let mint = mint().telling(mapping(&[("name", "name"), ("mail", "@email")]));
+    let facts = Facts { attributes: Some(r#"{"name":"Ada","nick":"A"}"#.into()), ..facts(&[]) };
+    let grant = grant();
+    let target = Target { audience: vec![ISSUER], scope: "a".to_owned(), form: Form::default() };
+    let told = mapping(&[("name", "nick")]);
+    let wish = Wish { told: Some(&told), ..plain(&target) };
+    let token = mint.access_token(&grant, &facts, wish, NOW, &Always(7)).unwrap().0;
+    assert_eq!((&part(&token, 1)["name"], &part(&token, 1)["mail"]), (&json!("A"), &json!("ada@example.org")));
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! What the rotation decides on and what it says: a grant with its surroundings, one use of its token, the operator's policy,
 //! the decisions. No rules: they are in `refresh.rs`.
 
+use std::{fmt, sync::Arc};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
 use crate::{
     context::{Context, Networks},
     id::{ClientId, Epoch, Generation, GrantRef, SessionId, UserId},
@@ -70,9 +74,9 @@ pub struct Grant {
     /// Whether the newest generation was used without being rotated (a peek, or rotation switched off).
     pub newest_used: bool,
     /// What the holder may ask for.
-    pub scope: String,
-    /// The audience of its access tokens.
-    pub audience: String,
+    pub scope: Arc<str>,
+    /// The audience of its access tokens; several of an application's with a space between (`resource/registry.rs`).
+    pub audience: Arc<str>,
     /// When it was issued.
     pub issued_at: Time,
     /// When its newest generation was issued.
@@ -114,6 +118,21 @@ pub enum Holding {
 /// A SHA-256 JWK thumbprint (RFC 7638), the `jkt` of RFC 9449 §6.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct KeyThumbprint(pub [u8; 32]);
+
+impl KeyThumbprint {
+    /// From base64url, as `jkt` and `dpop_jkt` have it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        bytes.try_into().ok().map(Self)
+    }
+}
+
+impl fmt::Display for KeyThumbprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
 
 named! {
     /// What lifetimes a grant has, and how its token travels.

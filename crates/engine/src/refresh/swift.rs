@@ -11,7 +11,7 @@ use crate::{
     context::Context,
     id::{ClientId, Generation},
     time::Time,
-    token::{KeyId, Presented, Salt},
+    token::{Endpoint, KeyId, Presented, Salt},
 };
 
 /// A use that is nothing but a renewal, as far as its caller can know.
@@ -53,6 +53,8 @@ impl Swift {
     pub(crate) fn of(engine: &Arc<Engine>, used: &Use, now: Time) -> Option<Self> {
         let key = engine.refresh_keys.active();
         let plain = used.intent == Intent::Rotate && !used.asks_for_more && used.terms.scope.is_none();
+        // Whether a resource can still be had depends on what was granted, which nobody has seen yet.
+        let plain = plain && (used.presented.endpoint == Endpoint::Session || used.terms.is_for_any(&engine.resources));
         if !plain || used.presented.key != key {
             return None;
         }
@@ -68,7 +70,7 @@ impl Swift {
             next: used.presented.generation.next()?,
             presented: used.presented.clone(),
             client: used.client.clone(),
-            proof: used.proof,
+            proof: used.terms.proof,
             context: used.context.clone(),
             now,
             key,

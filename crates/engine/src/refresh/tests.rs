@@ -53,8 +53,8 @@ impl Scene {
             generation: Generation(G),
             fence: None,
             newest_used: false,
-            scope: "openid".to_owned(),
-            audience: "https://api.example".to_owned(),
+            scope: "openid".into(),
+            audience: "https://api.example".into(),
             issued_at: BORN,
             rotated_at: ROTATED,
             last_event: ROTATED,
@@ -222,7 +222,7 @@ fn row_03_another_client_or_kind_of_endpoint_is_refused_for_any_generation() {
     for scene in Scene::of_every_holding() {
         for n in [1, 8, 9, 10, 11, 12, 13] {
             let other_client =
-                scene.clone().presenting(n).with(|scene| scene.attempt.client = ClientId("another".to_owned()));
+                scene.clone().presenting(n).with(|scene| scene.attempt.client = ClientId::from("another"));
             let other_endpoint = scene.clone().presenting(n).with(|scene| scene.attempt.endpoint = Endpoint::OAuth);
             let refused = (Decision::Refused(Refusal::Client), None);
             assert_eq!(other_client.outcome(), refused, "{n}");
@@ -704,7 +704,7 @@ fn of_two_rows_that_match_the_first_one_wins() {
     // In the order of the table, row 6 in the order of its words.
     let faults: [Fault; 18] = [
         ("2", |scene| scene.attempt.genuine = false, Decision::Unknown),
-        ("3 client", |scene| scene.attempt.client = ClientId("another".to_owned()), Decision::Refused(Refusal::Client)),
+        ("3 client", |scene| scene.attempt.client = ClientId::from("another"), Decision::Refused(Refusal::Client)),
         ("3 endpoint", |scene| scene.attempt.endpoint = Endpoint::OAuth, Decision::Refused(Refusal::Client)),
         ("4", |scene| scene.attempt.proof = None, Decision::Refused(Refusal::Proof)),
         ("5", |scene| scene.state.grant.life = OVER, Decision::Ended(Reason::SignedOut)),

@@ -81,6 +81,11 @@ pub(super) enum Subcommand {
         #[command(subcommand)]
         command: ClientCommand,
     },
+    /// APIs that tokens can be for, what can be done there, and who may
+    Resource {
+        #[command(subcommand)]
+        command: ResourceCommand,
+    },
     /// The keys that sign tokens, and those that make refresh tokens
     Key {
         #[command(subcommand)]
@@ -217,6 +222,9 @@ pub(super) enum RoleCommand {
     Add {
         /// Letters, digits and - _ . :
         name: String,
+        /// What it is for, in words
+        #[arg(long, value_name = "WORDS")]
+        description: Option<String>,
     },
     /// Show all roles
     List,
@@ -341,7 +349,7 @@ pub(super) struct ClientAddArgs {
     /// Whether a request without PKCE is refused; always required of public clients
     #[arg(long, value_parser = PossibleValuesParser::new(Requirement::NAMES))]
     pub(super) pkce: Option<String>,
-    /// Whether its tokens are bound to a key (required is not built yet)
+    /// Whether its tokens are bound to a key: a request without a DPoP proof is refused
     #[arg(long, value_parser = PossibleValuesParser::new(Requirement::NAMES))]
     pub(super) dpop: Option<String>,
     /// It belongs to whoever runs this server: nobody is asked for consent
@@ -356,6 +364,10 @@ pub(super) struct ClientAddArgs {
     /// Its terms of service
     #[arg(long, value_name = "URI")]
     pub(super) tos_uri: Option<String>,
+    /// What its tokens and userinfo tell of users: a claim, and the attribute that it tells, or @email or @username; may be said
+    /// again
+    #[arg(long = "claim", value_name = "NAME=ATTRIBUTE")]
+    pub(super) claims: Vec<String>,
     /// How long its access tokens live, as in "10m"; at most a day
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(super) access_lifetime: Option<Seconds>,
@@ -365,6 +377,58 @@ pub(super) struct ClientAddArgs {
     /// They end whatever happens after so long
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(super) absolute: Option<Seconds>,
+}
+
+#[derive(clap::Subcommand)]
+pub(super) enum ResourceCommand {
+    /// Add a resource
+    Add(Box<ResourceAddArgs>),
+    /// Show all resources
+    List,
+    /// Show one resource
+    Show {
+        /// Its URI
+        id: String,
+    },
+    /// Remove a resource: no more tokens are made for it
+    Remove {
+        /// Its URI
+        id: String,
+    },
+}
+
+#[derive(clap::Args)]
+pub(super) struct ResourceAddArgs {
+    /// Its URI, absolute and without a fragment: what requests name, and the aud of its tokens
+    #[arg(long, value_name = "URI")]
+    pub(super) id: String,
+    /// What people are shown
+    #[arg(long, value_name = "N")]
+    pub(super) name: Option<String>,
+    /// What can be done there, and in words for the consent page; may be said again
+    #[arg(long = "scope", value_name = "NAME[=WORDS]")]
+    pub(super) scopes: Vec<String>,
+    /// Only who has this role gets that scope; may be said again, and one of several is enough
+    #[arg(long = "role", value_name = "SCOPE=ROLE")]
+    pub(super) roles: Vec<String>,
+    /// How its tokens are signed: ES256, RS256 or Ed25519 [default: ES256]
+    #[arg(long, value_name = "ALG")]
+    pub(super) signing_alg: Option<String>,
+    /// A file with its public key, a JWK: its tokens are encrypted to it
+    #[arg(long, value_name = "FILE")]
+    pub(super) encryption_key: Option<PathBuf>,
+    /// By which algorithm [default: the key's own, or what fits it]
+    #[arg(long, value_name = "ALG")]
+    pub(super) encryption_alg: Option<String>,
+    /// And their content [default: A256GCM]
+    #[arg(long, value_name = "ENC")]
+    pub(super) encryption_enc: Option<String>,
+    /// The client that the API itself is: it may ask about tokens for it
+    #[arg(long, value_name = "ID")]
+    pub(super) client: Option<String>,
+    /// In the place of the one of this URI, if there is one
+    #[arg(long)]
+    pub(super) replace: bool,
 }
 
 fn duration(text: &str) -> Result<Seconds, String> {

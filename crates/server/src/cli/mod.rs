@@ -17,8 +17,8 @@ use std::{
 };
 
 use arguments::{
-    Arguments, ClientAddArgs, ClientCommand, ConfigCommand, ExplainArgs, KeyCommand, RoleCommand, SessionCommand,
-    Subcommand, UserCommand,
+    Arguments, ClientAddArgs, ClientCommand, ConfigCommand, ExplainArgs, KeyCommand, ResourceAddArgs, ResourceCommand,
+    RoleCommand, SessionCommand, Subcommand, UserCommand,
 };
 use clap::{CommandFactory, Parser};
 use serde_json::{Map, Value};
@@ -35,8 +35,10 @@ use crate::{
 };
 use regrant_engine::{
     client::{Draft, Requirement},
+    event::Actor,
     ports::Clock,
     reason::UnknownName,
+    resource,
 };
 use regrant_store::postgres::{Address, Environment, OpenError};
 
@@ -97,7 +99,7 @@ impl From<StartError> for Failure {
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::No(said) => Self::no(said),
+            Refused::No(said) | Refused::NotFound(said) | Refused::Broken(said) => Self::no(said),
             Refused::Usage(said) => Self::usage(said),
         }
     }
@@ -169,6 +171,7 @@ fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
         Some(Subcommand::Role { ref command }) => control(&arguments, role(command)),
         Some(Subcommand::Session { ref command }) => control(&arguments, session(command)?),
         Some(Subcommand::Client { ref command }) => control(&arguments, client(command)?),
+        Some(Subcommand::Resource { ref command }) => control(&arguments, resource(command)?),
         Some(Subcommand::Key { ref command }) => control(&arguments, key(command)?),
         Some(Subcommand::Completions { shell }) => {
             // Made whole before it is written: a closed pipe is no panic.
@@ -344,7 +347,7 @@ fn alone(arguments: &Arguments, place: &Place, command: Command) -> Result<Resul
         let issuer = home.stored_issuer().await?.or_else(|| config.server.issuer.clone());
         let engine = home.engine(&config, issuer.as_deref().unwrap_or("http://127.0.0.1:8080")).await?;
         let keeper = home.keeper()?;
-        Ok(control::execute(&engine, &keeper, command).await)
+        Ok(control::execute(&engine, Actor::Operator, &keeper, command).await)
     })
 }
 
@@ -391,7 +394,7 @@ fn parse_claim(text: &str) -> Result<(String, Value), Failure> {
 
 fn role(command: &RoleCommand) -> Command {
     match command.clone() {
-        RoleCommand::Add { name } => Command::RoleAdd { name },
+        RoleCommand::Add { name, description } => Command::RoleAdd { name, description },
         RoleCommand::List => Command::RoleList,
         RoleCommand::Grant { role, user } => Command::RoleGrant { role, user },
         RoleCommand::Revoke { role, user } => Command::RoleRevoke { role, user },
@@ -457,10 +460,63 @@ fn draft(arguments: &ClientAddArgs) -> Result<Draft, Failure> {
         logo_uri: arguments.logo_uri.clone(),
         policy_uri: arguments.policy_uri.clone(),
         tos_uri: arguments.tos_uri.clone(),
+        claims: arguments.claims.iter().map(|text| pair("--claim", text)).collect::<Result<_, _>>()?,
         access_lifetime: arguments.access_lifetime,
         idle: arguments.idle,
         absolute: arguments.absolute,
         ..Draft::new(&arguments.id, known(&arguments.client_type)?)
+    })
+}
+
+/// `NAME=VALUE` of an option.
+fn pair(option: &str, text: &str) -> Result<(String, String), Failure> {
+    let split = text.split_once('=').filter(|(name, value)| !name.is_empty() && !value.is_empty());
+    let (name, value) = split.ok_or_else(|| Failure::usage(format!("{option} {text}: write it as NAME=VALUE")))?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn resource(command: &ResourceCommand) -> Result<Command, Failure> {
+    Ok(match command {
+        ResourceCommand::Add(arguments) => {
+            let replaces = arguments.replace;
+            Command::ResourceAdd { draft: Box::new(resource_draft(arguments)?), replaces }
+        }
+        ResourceCommand::List => Command::ResourceList,
+        ResourceCommand::Show { id } => Command::ResourceShow { id: id.clone() },
+        ResourceCommand::Remove { id } => Command::ResourceRemove { id: id.clone() },
+    })
+}
+
+fn resource_draft(arguments: &ResourceAddArgs) -> Result<resource::Draft, Failure> {
+    let scope = |text: &String| {
+        let (name, description) = match text.split_once('=') {
+            Some((name, words)) => (name, Some(words.to_owned())),
+            None => (text.as_str(), None),
+        };
+        resource::Scope { name: name.to_owned(), description, roles: vec![] }
+    };
+    let mut scopes: Vec<resource::Scope> = arguments.scopes.iter().map(scope).collect();
+    for text in &arguments.roles {
+        let (name, role) = pair("--role", text)?;
+        let scope = scopes.iter_mut().find(|scope| scope.name == name);
+        scope.ok_or_else(|| Failure::usage(format!("--role {text}: there is no --scope {name}")))?.roles.push(role);
+    }
+    let key = match &arguments.encryption_key {
+        Some(file) => {
+            let text = read_file(file)?;
+            Some(serde_json::from_str(&text.0).map_err(|_| Failure::usage(format!("{} is not JSON", file.display())))?)
+        }
+        None => None,
+    };
+    Ok(resource::Draft {
+        id: arguments.id.clone(),
+        name: arguments.name.clone(),
+        scopes,
+        signing_alg: arguments.signing_alg.clone(),
+        encryption_key: key,
+        encryption_alg: arguments.encryption_alg.clone(),
+        encryption_enc: arguments.encryption_enc.clone(),
+        client: arguments.client.clone(),
     })
 }
 

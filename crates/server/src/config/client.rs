@@ -3,6 +3,7 @@
 //! A secret is never written here: `secrets` says where it is, as `env:NAME` or `file:PATH`.
 
 use std::{
+    collections::BTreeMap,
     fmt::Display,
     path::{Path, PathBuf},
 };
@@ -45,10 +46,14 @@ section! {
         auth_method: Option<AuthMethod> = None => "by its type: `none`, else `client_secret_basic`";
         /// A file with its public keys, a JWK set, for `private_key_jwt`.
         jwks_file: Option<PathBuf> = None => "none";
+        /// Where its public keys are, instead: a public `https://` address. Asked for when it is needed, at most every five minutes.
+        jwks_uri: Option<String> = None => "none";
         /// Where its secrets are: `"env:NAME"` or `"file:PATH"`, at most two, the newest first; each 32 bytes or more.
         secrets: Vec<String> = Vec::new();
         /// Whether a request without PKCE is refused. Always required of public clients.
         pkce: Requirement = Requirement::Required;
+        /// Whether its tokens are bound to a key (DPoP): a request without a proof of it is refused.
+        dpop: Requirement = Requirement::Optional;
         /// It belongs to whoever runs this server: nobody is asked for consent.
         first_party: bool = false;
         /// Its logo, for the pages.
@@ -57,6 +62,8 @@ section! {
         policy_uri: Option<String> = None => "none";
         /// Its terms of service.
         tos_uri: Option<String> = None => "none";
+        /// What its access tokens, ID tokens and userinfo tell of users besides, as in `[tokens.claims]`.
+        claims: BTreeMap<String, String> = BTreeMap::new();
         /// How long its access tokens live; at most a day.
         access_lifetime: Option<Duration> = None => "`tokens.access_lifetime`";
         /// Its grants end when they are not used for so long.
@@ -101,11 +108,14 @@ impl ClientTable {
             grants: self.grants.clone(),
             scopes: self.scopes.clone(),
             auth_method: self.auth_method,
+            jwks_uri: self.jwks_uri.clone(),
             pkce: Some(self.pkce),
+            dpop: Some(self.dpop),
             first_party: self.first_party,
             logo_uri: self.logo_uri.clone(),
             policy_uri: self.policy_uri.clone(),
             tos_uri: self.tos_uri.clone(),
+            claims: self.claims.clone(),
             access_lifetime: self.access_lifetime.map(Duration::seconds),
             idle: self.idle.map(Duration::seconds),
             absolute: self.absolute.map(Duration::seconds),
@@ -137,7 +147,7 @@ impl Config {
         let mut clients = self.client_drafts()?;
         for client in &mut clients {
             client.created_at = now;
-            let places = self.clients.get(&client.id.0).map(|table| table.secrets.as_slice()).unwrap_or_default();
+            let places = self.clients.get(&*client.id.0).map(|table| table.secrets.as_slice()).unwrap_or_default();
             // Ids count up with age, so that the newest has the largest.
             for (id, place) in (1..).zip(places.iter().rev()) {
                 let key = format!("clients.{}.secrets", client.id.0);

@@ -10,6 +10,7 @@ mod client;
 mod doubt;
 mod duration;
 mod reference;
+mod resource;
 mod section;
 mod setting;
 
@@ -21,11 +22,14 @@ use std::{
 
 use regrant_engine::{
     claims::ClaimMapping,
+    client::is_scope,
     factor::password::{Cost, PasswordRules},
     keyring::lifecycle::KeyPolicy,
     ports::Retention,
+    resource::fits,
     session::{Lifetime, Lifetimes},
     settings::{Settings, SignInLimits},
+    time::Time,
 };
 
 pub(crate) use address_range::AddressRange;
@@ -33,7 +37,8 @@ pub(crate) use client::{ApplicationKind, ClientTable};
 pub(crate) use doubt::Doubt;
 pub(crate) use duration::parse as duration;
 pub(crate) use reference::reference;
-pub(crate) use section::{Config, DatabaseUrl, LogFormat, SameSite};
+pub(crate) use resource::{ResourceTable, ScopeTable};
+pub(crate) use section::{Config, DatabaseUrl, LogFormat, SameSite, TokenScope};
 pub(crate) use setting::{Section, Setting};
 
 /// Why the configuration cannot be used.
@@ -128,12 +133,12 @@ pub(crate) fn load(
     }
 }
 
-/// The keys that a file says, as `section.key`; those of a client as `clients.id.key`.
+/// The keys that a file says, as `section.key`; those of a client as `clients.id.key`, and of a resource likewise.
 fn keys_of(table: &toml::Table) -> Vec<String> {
     let mut keys = Vec::new();
     for (section, within) in table.iter().filter_map(|(name, value)| Some((name, value.as_table()?))) {
         for (key, value) in within {
-            match value.as_table().filter(|_| section == "clients") {
+            match value.as_table().filter(|_| ["clients", "resources"].contains(&section.as_str())) {
                 Some(client) => keys.extend(client.keys().map(|of_client| format!("{section}.{key}.{of_client}"))),
                 None => keys.push(format!("{section}.{key}")),
             }
@@ -253,6 +258,15 @@ impl Config {
             )));
         }
         ClaimMapping::new(&self.tokens.claims).map_err(|why| ConfigError(format!("tokens.claims: {why}")))?;
+        for (name, TokenScope { claims }) in &self.tokens.scopes {
+            let wrong = |why: &dyn fmt::Display| ConfigError(format!("tokens.scopes.{name}: {why}"));
+            if !is_scope(name) {
+                return Err(wrong(
+                    &"this is no scope: printable ASCII without spaces, quotes and backslashes (RFC 6749 §3.3)",
+                ));
+            }
+            ClaimMapping::new(claims).map_err(|why| wrong(&format!("claims: {why}")))?;
+        }
         if !(8..=64).contains(&self.passwords.min_length) {
             return Err(ConfigError("passwords.min_length must be between 8 and 64".to_owned()));
         }
@@ -288,6 +302,11 @@ impl Config {
             ));
         }
         self.client_drafts()?;
+        let settings = self.settings(self.server.issuer.as_deref().unwrap_or_default());
+        for resource in self.resources(Time::default())? {
+            let name = self.resource_key(&resource.id);
+            fits(&resource, &settings).map_err(|why| ConfigError(format!("{name}: {why}")))?;
+        }
         if let Some(origin) = self.server.allowed_origins.iter().find(|origin| !is_origin(origin)) {
             return Err(ConfigError(format!(
                 "server.allowed_origins: \"{origin}\" is not an origin; write it like \"https://app.example.com\""
@@ -325,6 +344,13 @@ impl Config {
             },
             // `check` has refused what cannot be.
             claims: ClaimMapping::new(&self.tokens.claims).unwrap_or_default(),
+            dpop_nonce: self.tokens.dpop_nonce,
+            scope_claims: self
+                .tokens
+                .scopes
+                .iter()
+                .map(|(name, TokenScope { claims })| (name.clone(), ClaimMapping::new(claims).unwrap_or_default()))
+                .collect(),
             keys: self.key_policy(),
             replay: self.session.replay,
             sessions_per_user: self.session.per_user,

@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use regrant_engine::{
-    factor::password::Cost, keyring::lifecycle::KeyPolicy, refresh::ReplayPolicy, session::Lifetimes,
-    settings::SignInLimits, time::Seconds,
+    client::Requirement, factor::password::Cost, keyring::lifecycle::KeyPolicy, refresh::ReplayPolicy,
+    session::Lifetimes, settings::SignInLimits, time::Seconds,
 };
 use regrant_store::postgres::{Address, Environment};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,12 @@ sections! {
         tls_certificate: Option<PathBuf> = None => "plain HTTP";
         /// A PEM file with the certificate's private key.
         tls_key: Option<PathBuf> = None => "plain HTTP";
+        /// Whose pages these are, above each of them.
+        brand_name: Option<String> = None => "none";
+        /// A logo beside the name: an `https://` address, or a file (`.svg`, `.png`, `.jpg`, `.webp`; 256 KiB) that is read at the start.
+        brand_logo: Option<String> = None => "none";
+        /// The colour of links and of the first button, as `"#0b57a4"`. Where it could not be read, its nearest shade that can.
+        brand_accent: Option<String> = None => "ours";
     }
 
     /// A PostgreSQL database in the place of the data directory, for any number of nodes.
@@ -47,10 +53,14 @@ sections! {
         access_lifetime: Duration = Duration(Seconds::minutes(15));
         /// The `aud` of session access tokens for which none is asked.
         audience: Option<String> = None => "the issuer";
-        /// The audiences that a sign-in may ask for, besides the default.
-        audiences: Option<Vec<String>> = None => "any";
+        /// The audiences that a sign-in or an application may ask for, besides the default and the resources.
+        audiences: Option<Vec<String>> = None => "any, while no resource is registered";
+        /// Whether DPoP proofs must hold a nonce of this server (RFC 9449 §8). `optional`: one that does must hold a good one.
+        dpop_nonce: Requirement = Requirement::Optional;
         /// What access tokens tell of users; see below.
         claims: BTreeMap<String, String> = BTreeMap::new();
+        /// `[tokens.scopes.NAME] claims`: what is told of users besides, where this scope was granted; see below.
+        scopes: BTreeMap<String, TokenScope> = BTreeMap::new();
     }
 
     /// How long sessions live and how strict the rotation is.
@@ -179,6 +189,13 @@ impl Serialize for DatabaseUrl {
         let shown = Address::parse(&self.0, &Environment::default());
         serializer.serialize_str(&shown.map_or_else(|_| "…".to_owned(), |address| address.to_string()))
     }
+}
+
+/// What a scope tells of users.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TokenScope {
+    pub(super) claims: BTreeMap<String, String>,
 }
 
 /// The cookie's SameSite attribute. `none` is not offered: the session API is first-party.

@@ -10,7 +10,7 @@ use regrant_engine::{
 use serde_json::Value;
 
 use super::{
-    AddressRange, LogFormat, SameSite,
+    AddressRange, LogFormat, SameSite, ScopeTable, TokenScope,
     client::ApplicationKind,
     section::{DatabaseUrl, Duration},
 };
@@ -29,6 +29,8 @@ macro_rules! sections {
             $($(#[doc = $about])+ pub(crate) $name: $section,)+
             /// The clients, by their ids.
             pub(crate) clients: BTreeMap<String, $crate::config::ClientTable>,
+            /// The resources, by names of their own.
+            pub(crate) resources: BTreeMap<String, $crate::config::ResourceTable>,
         }
 
         $($crate::config::setting::section! { $(#[doc = $about])+ $section { $($keys)+ } })+
@@ -37,13 +39,15 @@ macro_rules! sections {
             /// Every key of every section, in the order of their declaration, with its value.
             pub(crate) fn sections(&self) -> Vec<$crate::config::Section> {
                 let clients = self.clients.iter().map(|(id, table)| table.section(format!("clients.{id}")));
-                [$(self.$name.section(stringify!($name).to_owned())),+].into_iter().chain(clients).collect()
+                let resources = self.resources.iter().map(|(name, table)| table.section(format!("resources.{name}")));
+                [$(self.$name.section(stringify!($name).to_owned())),+].into_iter().chain(clients).chain(resources).collect()
             }
 
             /// The sections as the reference page tells them.
             pub(crate) fn described() -> Vec<$crate::config::Section> {
                 let mut sections = Self::default().sections();
                 sections.push($crate::config::ClientTable::default().section("clients.ID".to_owned()));
+                sections.push($crate::config::ResourceTable::default().section("resources.NAME".to_owned()));
                 sections
             }
         }
@@ -139,11 +143,14 @@ kinds! {
     SameSite: "`\"strict\"` or `\"lax\"`";
     ClientType: "`\"public\"`, `\"confidential\"` or `\"service\"`";
     ApplicationKind: "`\"browser\"` or `\"native\"`";
-    GrantType: "`\"authorization_code\"`, `\"refresh_token\"` or `\"client_credentials\"`";
+    GrantType: "`\"authorization_code\"`, `\"refresh_token\"`, `\"client_credentials\"` or \
+                `\"urn:ietf:params:oauth:grant-type:device_code\"`";
     AuthMethod: "`\"none\"`, `\"client_secret_basic\"`, `\"client_secret_post\"` or `\"private_key_jwt\"`";
     Requirement: "`\"required\"` or `\"optional\"`";
     LogFormat: "`\"auto\"`, `\"text\"` or `\"json\"`";
     BTreeMap<String, String>: "table of text";
+    BTreeMap<String, TokenScope>: "tables: `claims`";
+    BTreeMap<String, ScopeTable>: "tables: `description`, `roles`";
 }
 
 impl<T: Kind> Kind for Option<T> {

@@ -1,10 +1,9 @@
 //! Clients. Documents are in RFC 7591's words (§3.2.1: `client_secret` where there is a new one); what it has no word for is ours.
 
 use regrant_engine::{
-    Engine,
+    By, Engine,
     client::{self, Client, ClientSecret, Draft, GrantType, ManagedBy, Metadata},
     consent,
-    event::Actor,
     id::ClientId,
     ports::{ClientAdded, ClientRemoved, SecretRotated},
     time::{Seconds, Time},
@@ -16,7 +15,7 @@ use super::{Refused, Reply, no_such_user, selector, table::table};
 use crate::text::printable;
 
 #[derive(Serialize)]
-struct View<'c> {
+pub(super) struct View<'c> {
     client_id: &'c str,
     /// RFC 7591 §3.2.1: seconds, as that document has them.
     client_id_issued_at: i64,
@@ -40,7 +39,7 @@ struct SecretView {
 }
 
 impl<'c> View<'c> {
-    fn of(client: &'c Client, secret: Option<&'c ClientSecret>) -> Self {
+    pub(super) fn of(client: &'c Client, secret: Option<&'c ClientSecret>) -> Self {
         let secrets = client.secrets.iter().map(|secret| SecretView {
             created_at: secret.created_at,
             expires_at: secret.expires_at,
@@ -59,11 +58,12 @@ impl<'c> View<'c> {
     }
 }
 
-pub(super) async fn add(engine: &Engine, draft: Draft) -> Result<Reply, Refused> {
+pub(super) async fn add(by: By<'_>, draft: Draft) -> Result<Reply, Refused> {
+    let engine = by.engine;
     let client =
         client::prepare(draft, ManagedBy::Operator, engine.now()).map_err(|why| Refused::Usage(why.to_string()))?;
     let id = client.id.clone();
-    let secret = match client::add(engine, client).await? {
+    let secret = match client::add(by, client).await? {
         (ClientAdded::Added, secret) => secret,
         (ClientAdded::Taken, _) => {
             return Err(Refused::No(format!(
@@ -89,7 +89,7 @@ pub(super) async fn list(engine: &Engine) -> Result<Reply, Refused> {
             let Metadata { client_type, grant_types, .. } = &client.metadata;
             let grants = grant_types.iter().map(|grant| grant.as_str()).collect::<Vec<_>>().join(", ");
             let name = client.metadata.client_name.clone().unwrap_or_default();
-            vec![client.id.0.clone(), name, client_type.to_string(), grants, client.managed_by.to_string()]
+            vec![client.id.0.to_string(), name, client_type.to_string(), grants, client.managed_by.to_string()]
         })
         .collect();
     let text = if rows.is_empty() {
@@ -101,7 +101,7 @@ pub(super) async fn list(engine: &Engine) -> Result<Reply, Refused> {
 }
 
 pub(super) async fn show(engine: &Engine, id: String) -> Result<Reply, Refused> {
-    let client = engine.store.client(ClientId(id.clone())).await?.ok_or_else(|| no_such_client(&id))?;
+    let client = engine.store.client(ClientId::from(id.as_str())).await?.ok_or_else(|| no_such_client(&id))?;
     let metadata = &client.metadata;
     let mut lines = vec![
         format!("id          {}", client.id.0),
@@ -118,6 +118,7 @@ pub(super) async fn show(engine: &Engine, id: String) -> Result<Reply, Refused> 
     ];
     lines.extend(metadata.redirect_uris.iter().map(|uri| format!("redirect    {uri}")));
     lines.extend(metadata.post_logout_redirect_uris.iter().map(|uri| format!("logout      {uri}")));
+    lines.extend(metadata.claims.names().map(|claim| format!("tells       {claim}")));
     for secret in &client.secrets {
         let until = secret.expires_at.map(|until| format!(", until {until}")).unwrap_or_default();
         let used = secret.last_used_at.map_or(", never used".to_owned(), |at| format!(", last used {at}"));
@@ -126,9 +127,10 @@ pub(super) async fn show(engine: &Engine, id: String) -> Result<Reply, Refused> 
     Reply::new(View::of(&client, None), lines.join("\n"))
 }
 
-pub(super) async fn rotate_secret(engine: &Engine, id: String, keep: Seconds) -> Result<Reply, Refused> {
-    let id = ClientId(id);
-    let (rotated, secret) = client::rotate_secret(engine, &id, keep).await?;
+pub(super) async fn rotate_secret(by: By<'_>, id: String, keep: Seconds) -> Result<Reply, Refused> {
+    let engine = by.engine;
+    let id = ClientId::from(id);
+    let (rotated, secret) = client::rotate_secret(by, &id, keep).await?;
     match rotated {
         SecretRotated::Rotated => {}
         SecretRotated::NotFound => return Err(no_such_client(&id.0)),
@@ -147,8 +149,8 @@ pub(super) async fn rotate_secret(engine: &Engine, id: String, keep: Seconds) ->
     Reply::new(View::of(&client, Some(&secret)), text)
 }
 
-pub(super) async fn remove(engine: &Engine, id: String) -> Result<Reply, Refused> {
-    match client::remove(engine, &ClientId(id.clone())).await? {
+pub(super) async fn remove(by: By<'_>, id: String) -> Result<Reply, Refused> {
+    match client::remove(by, &ClientId::from(id.as_str())).await? {
         ClientRemoved::NotFound => Err(no_such_client(&id)),
         ClientRemoved::Configured => Err(configured(&id)),
         ClientRemoved::Removed { ended } => {
@@ -162,13 +164,14 @@ pub(super) async fn remove(engine: &Engine, id: String) -> Result<Reply, Refused
     }
 }
 
-pub(super) async fn revoke(engine: &Engine, id: String, user: &str) -> Result<Reply, Refused> {
+pub(super) async fn revoke(by: By<'_>, id: String, user: &str) -> Result<Reply, Refused> {
+    let engine = by.engine;
     let found = engine.store.user(selector(user)?).await?.ok_or_else(|| no_such_user(user))?;
-    let client = ClientId(id.clone());
+    let client = ClientId::from(id.as_str());
     if engine.store.client(client.clone()).await?.is_none() {
         return Err(no_such_client(&id));
     }
-    let revoked = consent::withdraw(engine, found.id, &client, Actor::Operator).await?;
+    let revoked = consent::withdraw(engine, found.id, &client, by.actor).await?;
     let text = match revoked {
         true => format!("{}: what they granted to {id} is over, and they are asked again", printable(user)),
         false => format!("{}: they have granted nothing to {id}", printable(user)),
@@ -177,7 +180,7 @@ pub(super) async fn revoke(engine: &Engine, id: String, user: &str) -> Result<Re
 }
 
 fn no_such_client(id: &str) -> Refused {
-    Refused::No(format!("there is no client {}; \"regrant client list\" shows them all", printable(id)))
+    Refused::NotFound(format!("there is no client {}; \"regrant client list\" shows them all", printable(id)))
 }
 
 fn configured(id: &str) -> Refused {

@@ -15,10 +15,10 @@ pub(super) async fn explain(engine: &Engine, text: &str) -> Result<Reply, Refuse
             let text = drawn(&explanation);
             Reply::new(explanation, text)
         }
-        Err(Unexplained::NotFound) => Err(Refused::No(
+        Err(Unexplained::NotFound) => Err(Refused::NotFound(
             "nothing is known of it: it may be past the retention of the timeline ([events] keep)".to_owned(),
         )),
-        Err(Unexplained::NotOurs) => Err(Refused::No(
+        Err(Unexplained::NotOurs) => Err(Refused::NotFound(
             "it is neither an id (ses_…, grt_…, usr_…, evt_…) nor a token that this server made".to_owned(),
         )),
     }
@@ -107,6 +107,9 @@ fn bead(event: &Event) -> String {
         EventKind::CodeReused => ("✖", format!("a code of {} came twice: what it gave ended", client(event))),
         EventKind::ConsentGiven => ("·", format!("consent for {}", client(event))),
         EventKind::ConsentWithdrawn => ("·", format!("consent for {} taken back", client(event))),
+        EventKind::DeviceAllowed => ("·", format!("a device was allowed for {}", client(event))),
+        EventKind::DeviceDenied => ("·", format!("a device was refused for {}", client(event))),
+        EventKind::DeviceCodeWrong => ("·", "typed a code that is no device's".to_owned()),
         EventKind::LogoutDelivered => ("·", format!("{} was told of the end", client(event))),
         EventKind::LogoutGaveUp => {
             ("✖", format!("{} could not be told of the end: {}", client(event), text(event, "error")))
@@ -129,6 +132,9 @@ fn bead(event: &Event) -> String {
         | EventKind::KeyActivated
         | EventKind::KeyRetiring
         | EventKind::KeyRemoved
+        | EventKind::ResourceAdded
+        | EventKind::ResourceChanged
+        | EventKind::ResourceRemoved
         | EventKind::KeyCompromised => ("·", event.kind.to_string()),
     };
     let reason = event.reason.map(|reason| format!(" [{reason}]")).unwrap_or_default();

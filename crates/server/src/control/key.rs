@@ -1,9 +1,7 @@
 //! Keys.
 
-use std::sync::Arc;
-
 use regrant_engine::{
-    Engine,
+    By, Engine,
     keyring::{KeyRetired, KeyState, SealedKey},
     refresh_key::KeyMark,
     time::{Seconds, Time},
@@ -99,9 +97,10 @@ fn in_words(view: &View) -> String {
     }
 }
 
-pub(super) async fn rotate_signing(engine: &Arc<Engine>, keeper: &Keeper, now: bool) -> Result<Reply, Refused> {
+pub(super) async fn rotate_signing(by: By<'_>, keeper: &Keeper, now: bool) -> Result<Reply, Refused> {
+    let engine = by.engine;
     let before = engine.store.signing_keys().await?;
-    let steps = keeper.signing.rotate(engine, now).await?;
+    let steps = keeper.signing.rotate(by, now).await?;
     if steps.is_empty() {
         let at =
             before.iter().filter(|key| key.state == KeyState::Published).map(|key| key.until(&engine.settings.keys));
@@ -131,14 +130,15 @@ pub(super) async fn rotate_signing(engine: &Arc<Engine>, keeper: &Keeper, now: b
 }
 
 pub(super) async fn retire_signing(
-    engine: &Arc<Engine>,
+    by: By<'_>,
     keeper: &Keeper,
     kid: &str,
     compromised: bool,
 ) -> Result<Reply, Refused> {
+    let engine = by.engine;
     let shown = printable(kid);
     let cached = length(engine.settings.keys.jwks_max_age);
-    match keeper.signing.retire(engine, kid, compromised).await? {
+    match keeper.signing.retire(by, kid, compromised).await? {
         KeyRetired::Gone { successor } => {
             let mut lines =
                 vec![format!("{shown} is gone: it is not published any more, and its tokens are refused here.")];
@@ -168,13 +168,13 @@ pub(super) async fn retire_signing(
              --compromised takes it away at once, and those tokens are refused"
         ))),
         KeyRetired::Unknown => {
-            Err(Refused::No(format!("there is no signing key {shown}; \"regrant key list\" shows them all")))
+            Err(Refused::NotFound(format!("there is no signing key {shown}; \"regrant key list\" shows them all")))
         }
     }
 }
 
-pub(super) async fn rotate_refresh(engine: &Arc<Engine>, keeper: &Keeper) -> Result<Reply, Refused> {
-    let KeyId(id) = keeper.rotate_refresh(engine).await?;
+pub(super) async fn rotate_refresh(by: By<'_>, keeper: &Keeper) -> Result<Reply, Refused> {
+    let KeyId(id) = keeper.rotate_refresh(by).await?;
     let text = format!(
         "refresh key {id} makes all refresh tokens from now on; sessions get one when they are used next.\n\
          The key file was written anew: make a copy of it, an old one cannot be used any more."
@@ -182,16 +182,12 @@ pub(super) async fn rotate_refresh(engine: &Arc<Engine>, keeper: &Keeper) -> Res
     Reply::new(json!({"kind": "refresh", "id": id.to_string(), "state": "active"}), text)
 }
 
-pub(super) async fn retire_refresh(
-    engine: &Arc<Engine>,
-    keeper: &Keeper,
-    id: &str,
-    compromised: bool,
-) -> Result<Reply, Refused> {
+pub(super) async fn retire_refresh(by: By<'_>, keeper: &Keeper, id: &str, compromised: bool) -> Result<Reply, Refused> {
+    let engine = by.engine;
     let number = id.parse().map(KeyId).map_err(|_| {
         Refused::Usage(format!("\"{}\" is no refresh key: they are numbers, see \"regrant key list\"", printable(id)))
     })?;
-    let gone = keeper.retire_refresh(engine, number, compromised).await?;
+    let gone = keeper.retire_refresh(by, number, compromised).await?;
     let (KeyId(id), KeyId(active)) = (number, gone.active);
     let mut lines = vec![format!(
         "refresh key {id} is gone from the key file, and this store never takes it again. Refresh key {active} makes all tokens."

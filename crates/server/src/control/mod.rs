@@ -6,6 +6,8 @@
 mod client;
 mod explain;
 mod key;
+pub(crate) mod page;
+mod resource;
 mod session;
 pub(crate) mod socket;
 pub(crate) mod table;
@@ -13,7 +15,7 @@ mod user;
 
 use std::{fmt, sync::Arc};
 
-use regrant_engine::{Engine, client::Draft, ports::Broken, time::Seconds};
+use regrant_engine::{Engine, client::Draft, event::Actor, ports::Broken, time::Seconds};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -33,7 +35,7 @@ pub(crate) enum Command {
     UserDelete { user: String },
     UserImport { lines: Secret },
     UserExport { password_hashes: bool },
-    RoleAdd { name: String },
+    RoleAdd { name: String, description: Option<String> },
     RoleList,
     RoleGrant { role: String, user: String },
     RoleRevoke { role: String, user: String },
@@ -48,6 +50,10 @@ pub(crate) enum Command {
     ClientRotateSecret { id: String, keep: Seconds },
     ClientRemove { id: String },
     ClientRevoke { id: String, user: String },
+    ResourceAdd { draft: Box<regrant_engine::resource::Draft>, replaces: bool },
+    ResourceList,
+    ResourceShow { id: String },
+    ResourceRemove { id: String },
     Explain { text: Secret },
     KeyList { kind: Option<KeyKind> },
     KeyRotate { kind: KeyKind, now: bool },
@@ -89,13 +95,17 @@ pub(crate) struct Reply {
 pub(crate) enum Refused {
     /// The thing said no: exit code 1.
     No(String),
+    /// There is no such thing: exit code 1.
+    NotFound(String),
+    /// The machine broke or is busy: exit code 1.
+    Broken(String),
     /// What was asked cannot be: exit code 2.
     Usage(String),
 }
 
 impl From<Broken> for Refused {
     fn from(broken: Broken) -> Self {
-        Self::No(broken.to_string())
+        Self::Broken(broken.to_string())
     }
 }
 
@@ -109,48 +119,65 @@ impl Reply {
 impl Command {
     /// Whether it may make a store that is not there.
     pub(crate) fn may_create(&self) -> bool {
-        matches!(self, Self::UserAdd { .. } | Self::UserImport { .. } | Self::RoleAdd { .. } | Self::ClientAdd { .. })
+        matches!(
+            self,
+            Self::UserAdd { .. }
+                | Self::UserImport { .. }
+                | Self::RoleAdd { .. }
+                | Self::ClientAdd { .. }
+                | Self::ResourceAdd { .. }
+        )
     }
 }
 
-/// Carries a command out.
-pub(crate) async fn execute(engine: &Arc<Engine>, keeper: &Keeper, command: Command) -> Result<Reply, Refused> {
+/// Carries a command out, in the name of `actor`.
+pub(crate) async fn execute(
+    engine: &Arc<Engine>,
+    actor: Actor,
+    keeper: &Keeper,
+    command: Command,
+) -> Result<Reply, Refused> {
+    let by = engine.by(actor);
     match command {
         Command::UserAdd { identifier, password, roles, claims } => {
-            user::add(engine, identifier, password, roles, claims).await
+            user::add(by, identifier, password, roles, claims).await
         }
         Command::UserList => user::list(engine).await,
         Command::UserShow { user } => user::show(engine, &user).await,
-        Command::UserSetPassword { user, password } => user::set_password(engine, &user, password).await,
-        Command::UserDisable { user } => user::set_disabled(engine, &user, true).await,
-        Command::UserEnable { user } => user::set_disabled(engine, &user, false).await,
-        Command::UserDelete { user } => user::delete(engine, &user).await,
-        Command::UserImport { lines } => user::import(engine, &lines.0).await,
+        Command::UserSetPassword { user, password } => user::set_password(by, &user, password).await,
+        Command::UserDisable { user } => user::set_disabled(by, &user, true).await,
+        Command::UserEnable { user } => user::set_disabled(by, &user, false).await,
+        Command::UserDelete { user } => user::delete(by, &user).await,
+        Command::UserImport { lines } => user::import(by, &lines.0).await,
         Command::UserExport { password_hashes } => user::export(engine, password_hashes).await,
-        Command::RoleAdd { name } => user::add_role(engine, name).await,
+        Command::RoleAdd { name, description } => user::add_role(engine, name, description).await,
         Command::RoleList => user::roles(engine).await,
-        Command::RoleGrant { role, user } => user::set_role(engine, role, &user, true).await,
-        Command::RoleRevoke { role, user } => user::set_role(engine, role, &user, false).await,
+        Command::RoleGrant { role, user } => user::set_role(by, role, &user, true).await,
+        Command::RoleRevoke { role, user } => user::set_role(by, role, &user, false).await,
         Command::RoleRemove { name } => user::remove_role(engine, name).await,
         Command::SessionList { user, ended } => session::list(engine, user.as_deref(), ended).await,
         Command::SessionShow { id } => session::show(engine, &id).await,
-        Command::SessionRevoke { id } => session::revoke(engine, &id).await,
-        Command::SessionRevokeAll { user } => session::revoke_all(engine, &user).await,
-        Command::ClientAdd { draft } => client::add(engine, *draft).await,
+        Command::SessionRevoke { id } => session::revoke(by, &id).await,
+        Command::SessionRevokeAll { user } => session::revoke_all(by, &user).await,
+        Command::ClientAdd { draft } => client::add(by, *draft).await,
         Command::ClientList => client::list(engine).await,
         Command::ClientShow { id } => client::show(engine, id).await,
-        Command::ClientRotateSecret { id, keep } => client::rotate_secret(engine, id, keep).await,
-        Command::ClientRemove { id } => client::remove(engine, id).await,
-        Command::ClientRevoke { id, user } => client::revoke(engine, id, &user).await,
+        Command::ClientRotateSecret { id, keep } => client::rotate_secret(by, id, keep).await,
+        Command::ClientRemove { id } => client::remove(by, id).await,
+        Command::ClientRevoke { id, user } => client::revoke(by, id, &user).await,
+        Command::ResourceAdd { draft, replaces } => resource::add(by, *draft, replaces).await,
+        Command::ResourceList => resource::list(engine).await,
+        Command::ResourceShow { id } => resource::show(engine, &id).await,
+        Command::ResourceRemove { id } => resource::remove(by, &id).await,
         Command::Explain { text } => explain::explain(engine, &text.0).await,
         Command::KeyList { kind } => key::list(engine, kind).await,
-        Command::KeyRotate { kind: KeyKind::Signing, now } => key::rotate_signing(engine, keeper, now).await,
-        Command::KeyRotate { kind: KeyKind::Refresh, now: _ } => key::rotate_refresh(engine, keeper).await,
+        Command::KeyRotate { kind: KeyKind::Signing, now } => key::rotate_signing(by, keeper, now).await,
+        Command::KeyRotate { kind: KeyKind::Refresh, now: _ } => key::rotate_refresh(by, keeper).await,
         Command::KeyRetire { kind: KeyKind::Signing, id, compromised } => {
-            key::retire_signing(engine, keeper, &id, compromised).await
+            key::retire_signing(by, keeper, &id, compromised).await
         }
         Command::KeyRetire { kind: KeyKind::Refresh, id, compromised } => {
-            key::retire_refresh(engine, keeper, &id, compromised).await
+            key::retire_refresh(by, keeper, &id, compromised).await
         }
     }
 }
@@ -167,5 +194,8 @@ fn selector(text: &str) -> Result<regrant_engine::ports::UserSelector, Refused> 
 }
 
 fn no_such_user(text: &str) -> Refused {
-    Refused::No(format!("there is no user {}; \"regrant user list\" shows them all", crate::text::printable(text)))
+    Refused::NotFound(format!(
+        "there is no user {}; \"regrant user list\" shows them all",
+        crate::text::printable(text)
+    ))
 }

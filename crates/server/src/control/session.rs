@@ -1,11 +1,8 @@
 //! Sessions.
 
-use std::sync::Arc;
-
 use regrant_engine::{
-    Engine,
+    By, Engine,
     backchannel_logout::{Logout, Standing},
-    event::Actor,
     id::SessionId,
     ports::SessionFilter,
     reason::{Life, Reason},
@@ -19,12 +16,12 @@ use super::{Refused, Reply, no_such_user, selector, table::table};
 use crate::text::printable;
 
 #[derive(Serialize)]
-struct View {
+pub(super) struct View {
+    pub(super) state: &'static str,
     id: String,
     user_id: String,
     identifier: Option<String>,
     grant: String,
-    state: &'static str,
     reason: Option<Reason>,
     ended_at: Option<Time>,
     device: Option<String>,
@@ -58,12 +55,12 @@ impl From<Logout> for LogoutView {
             Standing::Delivered { at } => ("delivered", at, None),
             Standing::GaveUp { at, why } => ("gave_up", at, Some(why)),
         };
-        Self { client: client.0, state, attempts, at, error }
+        Self { client: client.into(), state, attempts, at, error }
     }
 }
 
 impl View {
-    fn of(engine: &Engine, record: SessionRecord, now: Time) -> Self {
+    pub(super) fn of(engine: &Engine, record: SessionRecord, now: Time) -> Self {
         let (state, reason, ended_at) = match record.life_at(engine, now) {
             Life::Alive => ("alive", None, None),
             Life::Ended { at, reason } => ("ended", Some(reason), Some(at)),
@@ -160,9 +157,10 @@ pub(super) async fn show(engine: &Engine, text: &str) -> Result<Reply, Refused> 
     Reply::new(view, lines.join("\n"))
 }
 
-pub(super) async fn revoke(engine: &Arc<Engine>, text: &str) -> Result<Reply, Refused> {
+pub(super) async fn revoke(by: By<'_>, text: &str) -> Result<Reply, Refused> {
+    let By { engine, actor } = by;
     let id = id(text)?;
-    if session::end(engine, id, None, Reason::RevokedByAdmin, Actor::Operator).await? {
+    if session::end(engine, id, None, Reason::RevokedByAdmin, actor).await? {
         return Reply::new(json!({"revoked": 1}), format!("{id} ended"));
     }
     match engine.store.session(id).await? {
@@ -171,9 +169,10 @@ pub(super) async fn revoke(engine: &Arc<Engine>, text: &str) -> Result<Reply, Re
     }
 }
 
-pub(super) async fn revoke_all(engine: &Arc<Engine>, text: &str) -> Result<Reply, Refused> {
+pub(super) async fn revoke_all(by: By<'_>, text: &str) -> Result<Reply, Refused> {
+    let By { engine, actor } = by;
     let user = engine.store.user(selector(text)?).await?.ok_or_else(|| no_such_user(text))?;
-    let ended = session::end_all(engine, user.id, None, Reason::RevokedByAdmin, Actor::Operator).await?;
+    let ended = session::end_all(engine, user.id, None, Reason::RevokedByAdmin, actor).await?;
     Reply::new(json!({"revoked": ended}), format!("{}: {ended} sessions ended", printable(text)))
 }
 
@@ -182,5 +181,5 @@ fn id(text: &str) -> Result<SessionId, Refused> {
 }
 
 fn no_such_session(text: &str) -> Refused {
-    Refused::No(format!("there is no session {}: \"regrant session list\" shows those alive", printable(text)))
+    Refused::NotFound(format!("there is no session {}: \"regrant session list\" shows those alive", printable(text)))
 }

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use regrant_engine::Engine;
+use regrant_engine::{Engine, event::Actor};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixListener,
@@ -83,7 +83,7 @@ async fn answer(mut stream: tokio::net::UnixStream, engine: &Arc<Engine>, keeper
     tokio::time::timeout(PATIENCE, read).await.map_err(|_| io::ErrorKind::TimedOut)??;
     let result = match serde_json::from_slice::<Command>(&bytes) {
         _ if bytes.len() as u64 > LARGEST => Err(Refused::Usage(format!("the command is larger than {LARGEST} bytes"))),
-        Ok(command) => execute(engine, keeper, command).await,
+        Ok(command) => execute(engine, Actor::Operator, keeper, command).await,
         // The parser's message might quote a secret.
         Err(_) => {
             Err(Refused::Usage("the running server does not know this command: is it of the same version?".to_owned()))

@@ -1,15 +1,13 @@
 //! Users and roles.
 
-use std::sync::Arc;
-
 use regrant_engine::{
-    Engine,
-    event::Actor,
+    By, Engine,
     mint::ADMIN_ROLE,
     ports::{End, RoleChanged, UserChanged, UsersAdded},
     reason::Reason,
+    resource::LONGEST_WORDS,
     time::Time,
-    user::{self, PasswordRefused, User, UserDraft},
+    user::{self, PasswordRefused, Role, User, UserDraft},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -19,7 +17,7 @@ use crate::text::printable;
 
 /// A user as it is shown, exported and imported.
 #[derive(Serialize)]
-struct View {
+pub(super) struct View {
     id: String,
     email: Option<String>,
     username: Option<String>,
@@ -30,6 +28,18 @@ struct View {
     created_at: Time,
     #[serde(skip_serializing_if = "Option::is_none")]
     password_hash: Option<String>,
+}
+
+/// A role as it is shown.
+#[derive(Serialize)]
+pub(crate) struct RoleView {
+    pub(crate) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    users: u64,
+    /// What it opens, by resources.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scopes: Vec<String>,
 }
 
 /// A line of an import. What the export gives can be read back; ids are made anew.
@@ -60,7 +70,7 @@ struct Imported {
 const MOST_IMPORTED: usize = 50_000;
 
 impl View {
-    fn of(user: User) -> Self {
+    pub(super) fn of(user: User) -> Self {
         use regrant_engine::user::IdentifierKind::{Email, Username};
         let first =
             |kind| user.identifiers.iter().find(|known| known.identifier.kind == kind).map(|known| known.shown.clone());
@@ -83,12 +93,13 @@ impl View {
 }
 
 pub(super) async fn add(
-    engine: &Arc<Engine>,
+    by: By<'_>,
     identifier: String,
     password: Option<Secret>,
     roles: Vec<String>,
     claims: Map<String, Value>,
 ) -> Result<Reply, Refused> {
+    let engine = by.engine;
     let hash = match &password {
         None => None,
         Some(password) => Some(hashed(engine, &password.0, &[&identifier]).await?),
@@ -97,10 +108,10 @@ pub(super) async fn add(
     let new = user::prepare(engine, draft, hash).map_err(|why| Refused::Usage(why.to_string()))?;
     if new.roles.iter().any(|role| role == ADMIN_ROLE) {
         // The first administrator must not need a role that nobody could have made yet.
-        engine.store.add_role(ADMIN_ROLE.to_owned(), engine.now()).await?;
+        engine.store.add_role(ADMIN_ROLE.to_owned(), None, engine.now()).await?;
     }
     let id = new.id;
-    match user::add(engine, vec![new]).await? {
+    match user::add(by, vec![new]).await? {
         UsersAdded::Added => {}
         UsersAdded::Taken { .. } => return Err(Refused::No("there is a user with this identifier already".to_owned())),
         UsersAdded::NoSuchRole { role, .. } => {
@@ -123,7 +134,7 @@ pub(super) async fn add(
 async fn hashed(engine: &Engine, password: &str, identifiers: &[&str]) -> Result<String, Refused> {
     user::hash_password(engine, password, identifiers).await.map_err(|refused| match refused {
         PasswordRefused::Weak(weakness) => Refused::No(format!("the password was not taken: {weakness}")),
-        PasswordRefused::Busy => Refused::No("too many passwords are being checked; try again".to_owned()),
+        PasswordRefused::Busy => Refused::Broken("too many passwords are being checked; try again".to_owned()),
     })
 }
 
@@ -172,21 +183,22 @@ pub(super) async fn show(engine: &Engine, text: &str) -> Result<Reply, Refused> 
     Reply::new(view, lines.join("\n"))
 }
 
-pub(super) async fn set_password(engine: &Engine, text: &str, password: Secret) -> Result<Reply, Refused> {
+pub(super) async fn set_password(by: By<'_>, text: &str, password: Secret) -> Result<Reply, Refused> {
+    let engine = by.engine;
     let found = engine.store.user(selector(text)?).await?.ok_or_else(|| no_such_user(text))?;
     let names: Vec<&str> = found.identifiers.iter().map(|known| known.identifier.value.as_str()).collect();
     let hash = hashed(engine, &password.0, &names).await?;
-    let changed = user::set_password(engine, selector(text)?, hash).await?;
+    let changed = user::set_password(by, selector(text)?, hash).await?;
     changed_reply(text, changed, "the password is set")
 }
 
-pub(super) async fn set_disabled(engine: &Engine, text: &str, disabled: bool) -> Result<Reply, Refused> {
-    let changed = user::set_disabled(engine, selector(text)?, disabled).await?;
+pub(super) async fn set_disabled(by: By<'_>, text: &str, disabled: bool) -> Result<Reply, Refused> {
+    let changed = user::set_disabled(by, selector(text)?, disabled).await?;
     changed_reply(text, changed, if disabled { "disabled" } else { "enabled" })
 }
 
-pub(super) async fn delete(engine: &Engine, text: &str) -> Result<Reply, Refused> {
-    let changed = user::delete(engine, selector(text)?).await?;
+pub(super) async fn delete(by: By<'_>, text: &str) -> Result<Reply, Refused> {
+    let changed = user::delete(by, selector(text)?).await?;
     changed_reply(text, changed, "deleted")
 }
 
@@ -225,7 +237,8 @@ pub(super) async fn export(engine: &Engine, password_hashes: bool) -> Result<Rep
 }
 
 /// Reads a JSON array, or one JSON object a line. All users are added or none.
-pub(super) async fn import(engine: &Arc<Engine>, text: &str) -> Result<Reply, Refused> {
+pub(super) async fn import(by: By<'_>, text: &str) -> Result<Reply, Refused> {
+    let engine = by.engine;
     let imported = parse_import(text)?;
     if imported.len() > MOST_IMPORTED {
         return Err(Refused::Usage(format!("at most {MOST_IMPORTED} users in one import: split the file")));
@@ -246,7 +259,7 @@ pub(super) async fn import(engine: &Arc<Engine>, text: &str) -> Result<Reply, Re
     let (places, users): (Vec<_>, Vec<_>) = users.into_iter().unzip();
     let count = users.len();
     let at = |index: usize| places.get(index).cloned().unwrap_or_default();
-    match user::add(engine, users).await? {
+    match user::add(by, users).await? {
         UsersAdded::Added => Reply::new(json!({"imported": count}), format!("imported {count} users")),
         UsersAdded::Taken { index } => {
             Err(Refused::No(format!("{}: another user has this identifier already; nothing was imported", at(index))))
@@ -274,35 +287,62 @@ fn parse_import(text: &str) -> Result<Vec<(String, Imported)>, Refused> {
         .collect()
 }
 
-pub(super) async fn add_role(engine: &Engine, name: String) -> Result<Reply, Refused> {
+pub(super) async fn add_role(engine: &Engine, name: String, description: Option<String>) -> Result<Reply, Refused> {
     if !user::is_role_name(&name) {
         return Err(Refused::Usage(format!(
             "\"{}\" cannot be a role: use 1 to 64 letters, digits and - _ . :",
             printable(&name)
         )));
     }
-    if !engine.store.add_role(name.clone(), engine.now()).await? {
+    let fits = |words: &String| (1..=LONGEST_WORDS).contains(&words.chars().count()) && printable(words) == *words;
+    if description.as_ref().is_some_and(|words| !fits(words)) {
+        return Err(Refused::Usage(format!(
+            "a role's description is 1 to {LONGEST_WORDS} characters, none of them hidden"
+        )));
+    }
+    if !engine.store.add_role(name.clone(), description.clone(), engine.now()).await? {
         return Err(Refused::No(format!("there is a role {name} already")));
     }
-    Reply::new(json!({"name": name, "users": 0}), format!("added the role {name}"))
+    let text = format!("added the role {name}");
+    Reply::new(RoleView { name, description, users: 0, scopes: vec![] }, text)
 }
 
 pub(super) async fn roles(engine: &Engine) -> Result<Reply, Refused> {
-    let roles = engine.store.roles().await?;
-    let rows: Vec<_> = roles.iter().map(|(name, users)| vec![name.clone(), users.to_string()]).collect();
-    let text = if rows.is_empty() { "no roles yet".to_owned() } else { table(&["ROLE", "USERS"], &rows) };
-    let document: Vec<_> = roles.iter().map(|(name, users)| json!({"name": name, "users": users})).collect();
-    Reply::new(document, text)
+    let roles = role_views(engine).await?;
+    let row = |role: &RoleView| {
+        let description = role.description.clone().unwrap_or_default();
+        vec![role.name.clone(), role.users.to_string(), role.scopes.join(", "), description]
+    };
+    let rows: Vec<_> = roles.iter().map(row).collect();
+    let headline = ["ROLE", "USERS", "SCOPES", "DESCRIPTION"];
+    let text = if rows.is_empty() { "no roles yet".to_owned() } else { table(&headline, &rows) };
+    Reply::new(roles, text)
 }
 
-pub(super) async fn set_role(engine: &Engine, role: String, text: &str, has: bool) -> Result<Reply, Refused> {
+/// All roles, by their names.
+pub(crate) async fn role_views(engine: &Engine) -> Result<Vec<RoleView>, Refused> {
+    let mut roles = engine.store.roles().await?;
+    roles.sort_by(|one, other| one.name.cmp(&other.name));
+    let resources = engine.store.resources().await?;
+    // What it opens: the scopes that are not everybody's.
+    let opens = |role: &str| -> Vec<String> {
+        let scopes = resources.iter().flat_map(|resource| &resource.metadata.scopes);
+        scopes.filter(|scope| scope.roles.iter().any(|known| known == role)).map(|scope| scope.name.clone()).collect()
+    };
+    let told = |Role { name, description, users, .. }| RoleView { scopes: opens(&name), name, description, users };
+    Ok(roles.into_iter().map(told).collect())
+}
+
+pub(super) async fn set_role(by: By<'_>, role: String, text: &str, has: bool) -> Result<Reply, Refused> {
+    let engine = by.engine;
     // The reason belongs to ends of sessions; a role's change ends none, and is told by its own kind of event.
-    let by_operator = End { at: engine.now(), reason: Reason::RevokedByAdmin, actor: Actor::Operator };
+    let change = End { at: engine.now(), reason: Reason::RevokedByAdmin, actor: by.actor };
     let verb = if has { "has" } else { "does not have" };
-    match engine.store.set_role(role.clone(), selector(text)?, has, by_operator).await? {
-        RoleChanged::NoSuchRole => {
-            Err(Refused::No(format!("there is no role {}: \"regrant role list\" shows them all", printable(&role))))
-        }
+    match engine.store.set_role(role.clone(), selector(text)?, has, change).await? {
+        RoleChanged::NoSuchRole => Err(Refused::NotFound(format!(
+            "there is no role {}: \"regrant role list\" shows them all",
+            printable(&role)
+        ))),
         RoleChanged::NoSuchUser => Err(no_such_user(text)),
         RoleChanged::TooMany => Err(Refused::No(format!(
             "{}: a user has at most {} roles, since each is told in every access token",
@@ -321,7 +361,7 @@ pub(super) async fn set_role(engine: &Engine, role: String, text: &str, has: boo
 
 pub(super) async fn remove_role(engine: &Engine, name: String) -> Result<Reply, Refused> {
     if !engine.store.remove_role(name.clone()).await? {
-        return Err(Refused::No(format!("there is no role {}", printable(&name))));
+        return Err(Refused::NotFound(format!("there is no role {}", printable(&name))));
     }
     Reply::new(json!({"removed": name}), format!("removed the role {name} from everybody"))
 }

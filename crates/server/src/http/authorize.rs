@@ -27,7 +27,7 @@ use super::{
     parameters::{Parameters, encoded},
     protocol_error::{oauth::refused, page::Told},
 };
-use crate::pages::{self, Application, ENGLISH, Page};
+use crate::pages::{self, Application, Look, Page};
 
 /// The longest query that is read, in bytes: it has to fit into an address once more, sealed.
 const LONGEST: usize = 6 * 1024;
@@ -53,6 +53,7 @@ pub(super) async fn show(
         let fresh = || Interaction::new(Kind::Authorize, asked.to_query(), app.engine.now());
         interaction.clone().unwrap_or_else(fresh).seal(&app.engine)
     };
+    let look = app.look(&headers, asked.get("ui_locales"));
     let signed_in = app.signed_in(&headers).await?;
     let authorization = match asked_for(&app, &asked).await? {
         Ok(authorization) => authorization,
@@ -60,7 +61,7 @@ pub(super) async fn show(
         Err(_) if signed_in.is_none() && asked.get("prompt") != Some("none") => {
             return Ok(see_other(&format!("/login?request={}", waiting())));
         }
-        Err((to, error)) => return Ok(refuse(&app, &to, error)),
+        Err((to, error)) => return Ok(refuse(&app, &to, error, look)),
     };
     let done = interaction.as_ref().map_or(Done::default(), Interaction::done);
     if let Some(signed_in) = &signed_in {
@@ -72,16 +73,25 @@ pub(super) async fn show(
         Some(present) => app.engine.store.consent(present.user, client.id.clone()).await?,
         None => None,
     };
-    let step = authorize::step(&authorization, present.as_ref(), consent.as_ref(), done, app.engine.now());
+    let allowed = match &present {
+        Some(present) => authorize::for_user(&app.engine, &authorization, present.user).await?,
+        None => None,
+    };
+    let asked = allowed.as_ref().unwrap_or(&authorization);
+    let step = authorize::step(asked, present.as_ref(), consent.as_ref(), done, app.engine.now());
     match (step, &signed_in) {
-        (Step::Issue, Some(signed_in)) => match code::issue(&app.engine, &authorization, signed_in).await {
-            Ok(code) => Ok(answer(&app, &authorization.to, vec![("code", code.to_string())])),
+        // RFC 6749 §4.1.2.1: nothing of it is this person's to allow.
+        (Step::Issue | Step::Consent, Some(_)) if allowed.is_none() => {
+            Ok(refuse(&app, &authorization.to, Refused::AccessDenied, look))
+        }
+        (Step::Issue, Some(signed_in)) => match code::issue(&app.engine, asked, signed_in).await {
+            Ok(code) => Ok(answer(&app, &authorization.to, vec![("code", code.to_string())], look)),
             Err(broken) => {
                 tracing::error!(%broken, "a code could not be made");
-                Ok(refuse(&app, &authorization.to, Refused::ServerError))
+                Ok(refuse(&app, &authorization.to, Refused::ServerError, look))
             }
         },
-        (Step::Refuse(error), _) => Ok(refuse(&app, &authorization.to, error)),
+        (Step::Refuse(error), _) => Ok(refuse(&app, &authorization.to, error, look)),
         (Step::Consent, Some(_)) => Ok(see_other(&format!("/consent?request={}", waiting()))),
         (Step::Login, _) | (Step::Issue | Step::Consent, None) => {
             Ok(see_other(&format!("/login?request={}", waiting())))
@@ -102,7 +112,7 @@ pub(super) async fn asked_for(
     asked: &Parameters,
 ) -> Result<Result<Authorization, (Destination, Refused)>, Told> {
     let client = match asked.get("client_id") {
-        Some(id) => app.engine.client(&ClientId(id.to_owned())).await?,
+        Some(id) => app.engine.client(&ClientId::from(id)).await?,
         None => None,
     };
     let hint = asked.get("id_token_hint").map(|token| id_token::hint(&app.engine, token));
@@ -122,22 +132,24 @@ pub(super) async fn asked_for(
         login_hint: asked.get("login_hint"),
         hinted_user: hint.as_ref().and_then(Option::as_ref).map(|hint| hint.user),
         hint_is_foreign: matches!(hint, Some(None)),
-        resource: asked.get("resource"),
+        resources: &asked.resources(),
+        dpop_jkt: asked.get("dpop_jkt"),
         request: asked.get("request").is_some(),
         request_uri: asked.get("request_uri").is_some(),
         registration: asked.get("registration").is_some(),
     };
     let to = authorize::destination(client, &request).map_err(Told::Nowhere)?;
-    Ok(authorize::check(to.clone(), &request, &app.engine.settings).map_err(|error| (to, error)))
+    let registry = app.engine.registry().await?;
+    Ok(authorize::check(to.clone(), &request, &app.engine.settings, &registry).map_err(|error| (to, error)))
 }
 
 /// Tells the client why not.
-pub(super) fn refuse(app: &App, to: &Destination, error: Refused) -> Response {
+pub(super) fn refuse(app: &App, to: &Destination, error: Refused, look: Look<'_>) -> Response {
     let (code, sentence) = refused(error);
-    answer(app, to, vec![("error", code.to_owned()), ("error_description", sentence.to_owned())])
+    answer(app, to, vec![("error", code.to_owned()), ("error_description", sentence.to_owned())], look)
 }
 
-fn answer(app: &App, to: &Destination, mut fields: Vec<(&'static str, String)>) -> Response {
+fn answer(app: &App, to: &Destination, mut fields: Vec<(&'static str, String)>, look: Look<'_>) -> Response {
     fields.extend(to.state.iter().map(|state| ("state", state.clone())));
     // RFC 9207 §2: whose answer it is, errors too.
     fields.push(("iss", app.engine.settings.issuer.clone()));
@@ -146,7 +158,7 @@ fn answer(app: &App, to: &Destination, mut fields: Vec<(&'static str, String)>) 
         ResponseMode::FormPost => {
             let application = Application::of(&to.client);
             let page = Page::FormPost { action: &to.redirect_uri, application: &application, fields: &fields };
-            pages::respond(StatusCode::OK, &page, &ENGLISH, Some(&to.redirect_uri))
+            pages::respond(StatusCode::OK, &page, look, Some(&to.redirect_uri))
         }
     }
 }

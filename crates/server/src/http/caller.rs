@@ -121,6 +121,15 @@ pub(super) fn check_bearer(app: &App, token: &str) -> Result<(UserId, SessionId)
 /// The token of an `Authorization: Bearer` header (RFC 6750 §2.1), if there is one. Another scheme is somebody else's: a proxy
 /// may ask for basic authentication of its own.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    authorization(headers, "bearer")
+}
+
+/// The token of an `Authorization: DPoP` header (RFC 9449 §7.1), likewise.
+pub(super) fn bound(headers: &HeaderMap) -> Option<&str> {
+    authorization(headers, "dpop")
+}
+
+fn authorization<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    scheme.eq_ignore_ascii_case(wanted).then(|| token.trim())
 }

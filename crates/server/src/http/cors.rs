@@ -17,6 +17,9 @@ use super::App;
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE");
 const HEADERS: HeaderValue = HeaderValue::from_static("content-type, authorization");
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
+/// What an application in a page may send besides (RFC 9449 §4.1), and read (§8).
+const CLIENT_HEADERS: HeaderValue = HeaderValue::from_static("content-type, authorization, dpop");
+const CLIENT_EXPOSED: HeaderValue = HeaderValue::from_static("retry-after, www-authenticate, dpop-nonce");
 /// What a page may read beside the body.
 const EXPOSED: HeaderValue = HeaderValue::from_static("retry-after");
 
@@ -68,10 +71,10 @@ async fn open<A: Future<Output = Response> + Send>(
     let mut response = if is_preflight { StatusCode::NO_CONTENT.into_response() } else { inner(request).await };
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after, www-authenticate"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, CLIENT_EXPOSED);
     if is_preflight {
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
-        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, CLIENT_HEADERS);
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
     }
     response

@@ -1,6 +1,17 @@
 //! Connections: how many, how slow, how large their headers, encrypted or not, and how they end.
 
-use std::{convert::Infallible, io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io::{self, ErrorKind},
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -10,11 +21,11 @@ use axum::{
 };
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{
-    rt::{TokioIo, TokioTimer},
+    rt::TokioIo,
     server::graceful::{GracefulShutdown, Watcher},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpListener,
     sync::{Semaphore, watch},
 };
@@ -23,6 +34,8 @@ use tower::ServiceExt as _;
 
 /// How long a connection may take for its headers, and stay open without a request.
 const HEADER_PATIENCE: Duration = Duration::from_secs(15);
+/// In how many steps that is counted.
+const TICKS: u32 = 5;
 /// How long a TLS handshake may take.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a reply may lie unread.
@@ -43,12 +56,13 @@ pub(crate) struct Limits {
 
 /// What a listener serves.
 pub(crate) trait Site: Clone + Send + Sync + 'static {
-    /// The answer to a request.
-    fn answer(&self, request: Request) -> impl Future<Output = Response> + Send;
+    /// The answer to a request of `peer`, the other end of the connection.
+    fn answer(&self, peer: SocketAddr, request: Request) -> impl Future<Output = Response> + Send;
 }
 
 impl Site for Router {
-    async fn answer(&self, request: Request) -> Response {
+    async fn answer(&self, peer: SocketAddr, mut request: Request) -> Response {
+        request.extensions_mut().insert(ConnectInfo(peer));
         match self.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
@@ -65,7 +79,7 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let places = Arc::new(Semaphore::new(usize::try_from(limits.connections).unwrap_or(usize::MAX)));
-    let under_way = GracefulShutdown::new();
+    let (site, under_way) = (Arc::new(site), GracefulShutdown::new());
     let (stopping, not_stopping) = watch::channel(());
     tokio::pin!(stop);
     let mut failing = false;
@@ -96,7 +110,7 @@ pub(crate) async fn serve(
         let _ = stream.set_nodelay(true);
         // Whoever asks and never reads would hold its connection, and what waits in it, for ever: the kernel ends it.
         let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD_MILLIS);
-        let connection = Connection { peer, site: site.clone(), under_way: under_way.watcher() };
+        let connection = Connection { peer, site: Arc::clone(&site), under_way: under_way.watcher() };
         let tls = tls.clone().map(|tls| (tls, not_stopping.clone()));
         tokio::spawn(async move {
             let _place = place;
@@ -131,28 +145,110 @@ pub(crate) async fn breathe() {
 
 struct Connection<S> {
     peer: SocketAddr,
-    site: S,
+    site: Arc<S>,
     under_way: Watcher,
 }
 
 impl<S: Site> Connection<S> {
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let Self { peer, site, under_way } = self;
+        let quiet = Arc::new(Quiet::default());
+        let told = Arc::clone(&quiet);
         let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert::<ConnectInfo<SocketAddr>>(ConnectInfo(peer));
-            let site = site.clone();
-            async move { Ok::<_, Infallible>(site.answer(request).await) }
+            let (site, quiet) = (Arc::clone(&site), Arc::clone(&told));
+            quiet.ends();
+            async move {
+                let response = site.answer(peer, request.map(Body::new)).await;
+                quiet.begins();
+                Ok::<_, Infallible>(response)
+            }
         });
         let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_PATIENCE)
+            // In the place of hyper's own, which sets a clock for each request.
+            .header_read_timeout(None)
             .max_buf_size(LARGEST_HEADERS)
             // Replies are small: copied behind their headers they are one piece for the kernel.
             .writev(false)
-            .serve_connection(TokioIo::new(stream), service);
-        if let Err(error) = under_way.watch(connection).await {
-            tracing::debug!(%error, "a connection ended early");
+            .serve_connection(TokioIo::new(Heard { stream, quiet: Arc::clone(&quiet) }), service);
+        tokio::select! {
+            ended = under_way.watch(connection) => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+            }
+            () = quiet.too_long() => tracing::debug!("a connection was quiet for too long"),
+        }
+    }
+}
+
+/// A connection that tells when something of a reply was taken off it.
+struct Heard<C> {
+    stream: C,
+    quiet: Arc<Quiet>,
+}
+
+impl<C: AsyncRead + Unpin> AsyncRead for Heard<C> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, to)
+    }
+}
+
+impl<C: AsyncWrite + Unpin> AsyncWrite for Heard<C> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, from);
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.quiet.is_read();
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// For how long a connection has had no whole request: it may be idle, or slow with its headers. Counted in ticks.
+#[derive(Default)]
+struct Quiet(AtomicU32);
+
+impl Quiet {
+    /// The count while a request is being answered.
+    const NOT: u32 = u32::MAX;
+
+    fn begins(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    fn ends(&self) {
+        self.0.store(Self::NOT, Ordering::Relaxed);
+    }
+
+    /// Somebody reads a long reply: that is not quiet, however slow. Whoever does not read at all is the kernel's business.
+    fn is_read(&self) {
+        let now = self.0.load(Ordering::Relaxed);
+        if now != Self::NOT && now != 0 {
+            let _ = self.0.compare_exchange(now, 0, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// Comes back once it is [`HEADER_PATIENCE`], or a tick more.
+    async fn too_long(&self) {
+        let mut ticks = tokio::time::interval(HEADER_PATIENCE / TICKS);
+        loop {
+            ticks.tick().await;
+            let now = self.0.load(Ordering::Relaxed);
+            if now == Self::NOT {
+                continue;
+            }
+            if now > TICKS {
+                return;
+            }
+            // A request that comes just now is not to be forgotten.
+            let _ = self.0.compare_exchange(now, now + 1, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 }

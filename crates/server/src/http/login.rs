@@ -20,7 +20,7 @@ use super::{
     parameters::Parameters,
     protocol_error::page::Told,
 };
-use crate::pages::{self, Application, ENGLISH, Page, Problem};
+use crate::pages::{self, Application, Page, Problem, account::PATH};
 
 /// `GET /login`
 pub(super) async fn show(
@@ -30,13 +30,11 @@ pub(super) async fn show(
 ) -> Result<Response, Told> {
     let asked = Parameters::parse(&query.unwrap_or_default())?;
     let request = asked.get("request").unwrap_or_default();
-    if request.is_empty()
-        && let Some(signed_in) = app.signed_in(&headers).await?
-    {
-        let user = signed_in.record.identifier.unwrap_or_default();
-        return Ok(pages::respond(StatusCode::OK, &Page::SignedIn { user: &user }, &ENGLISH, None));
+    // Nothing waits, so there is nothing to sign in for.
+    if request.is_empty() && app.signed_in(&headers).await?.is_some() {
+        return Ok(see_other(PATH));
     }
-    form(&app, request, None, None).await
+    form(&app, &headers, request, None, None).await
 }
 
 /// `POST /login`
@@ -53,7 +51,7 @@ pub(super) async fn sign_in(
     let request = posted.get("request").unwrap_or_default();
     let interaction = match request {
         "" => None,
-        sealed => Some(Interaction::open(&app.engine, sealed, Kind::Authorize).ok_or(Told::Over)?),
+        sealed => Some(open(&app, sealed)?),
     };
     let identifier = posted.get("identifier").unwrap_or_default();
     let credentials = Credentials {
@@ -72,9 +70,11 @@ pub(super) async fn sign_in(
         Outcome::Done { reference, session, until } => {
             let next = match interaction {
                 Some(interaction) => {
-                    format!("/oauth2/authorize?resume={}", interaction.signed_in(session).seal(&app.engine))
+                    let back =
+                        if interaction.kind == Kind::Device { "/device?request" } else { "/oauth2/authorize?resume" };
+                    format!("{back}={}", interaction.signed_in(session).seal(&app.engine))
                 }
-                None => "/login".to_owned(),
+                None => PATH.to_owned(),
             };
             let mut response = see_other(&next);
             response.headers_mut().extend(app.keep_sign_in(&reference, until));
@@ -84,16 +84,31 @@ pub(super) async fn sign_in(
         Outcome::Limited(retry_after) => Problem::Limited(retry_after),
         Outcome::Busy => Problem::Busy,
     };
-    form(&app, request, Some(identifier), Some(problem)).await
+    form(&app, &headers, request, Some(identifier), Some(problem)).await
+}
+
+/// What waits for a sign-in: an application, or somebody with the code of a device.
+fn open(app: &App, sealed: &str) -> Result<Interaction, Told> {
+    let open = Interaction::open_any(&app.engine, sealed);
+    open.filter(|open| matches!(open.kind, Kind::Authorize | Kind::Device)).ok_or(Told::Over)
 }
 
 /// The form, for the application that waits. What was typed stays, but for the password.
-async fn form(app: &App, request: &str, typed: Option<&str>, problem: Option<Problem>) -> Result<Response, Told> {
+async fn form(
+    app: &App,
+    headers: &HeaderMap,
+    request: &str,
+    typed: Option<&str>,
+    problem: Option<Problem>,
+) -> Result<Response, Told> {
     let (mut application, mut leads_to, mut hint) = (None, None, String::new());
-    if !request.is_empty() {
-        let interaction = Interaction::open(&app.engine, request, Kind::Authorize).ok_or(Told::Over)?;
+    let mut look = app.look(headers, None);
+    let interaction = if request.is_empty() { None } else { Some(open(app, request)?) };
+    // Whose device it is, nobody is told before they signed in.
+    if let Some(interaction) = interaction.filter(|interaction| interaction.kind == Kind::Authorize) {
         let asked = Parameters::parse(&interaction.query)?;
         asked.get("login_hint").unwrap_or_default().clone_into(&mut hint);
+        look = app.look(headers, asked.get("ui_locales"));
         // What is wrong with it is told where the browser goes next.
         let to = asked_for(app, &asked).await?.map_or_else(|(to, _)| to, |authorization| authorization.to);
         application = Some(Application::of(&to.client));
@@ -107,7 +122,7 @@ async fn form(app: &App, request: &str, typed: Option<&str>, problem: Option<Pro
         Some(Problem::Busy) => StatusCode::SERVICE_UNAVAILABLE,
     };
     let page = Page::Login { application: application.as_ref(), request, identifier, problem };
-    let mut response = pages::respond(status, &page, &ENGLISH, leads_to.as_deref());
+    let mut response = pages::respond(status, &page, look, leads_to.as_deref());
     let retry_after = match problem {
         Some(Problem::Limited(after)) => Some(after.0),
         Some(Problem::Busy) => Some(1),

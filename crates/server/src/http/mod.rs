@@ -3,6 +3,8 @@
 //! A request passes: the listener's caps (`listener.rs`), the router here, a handler that parses (`session.rs`,
 //! `verify.rs`, …), the engine, and back through the success reply or `protocol_error.rs`, the only map to wire errors.
 
+mod account;
+mod admin;
 mod authorize;
 mod body;
 mod caller;
@@ -11,10 +13,14 @@ mod consent;
 mod contexts;
 mod cookie;
 mod cors;
+mod device;
+mod device_authorization;
 mod discovery;
+mod dpop;
 mod forwarded;
 mod health;
 mod introspect;
+mod language;
 mod listener;
 mod login;
 mod logout;
@@ -35,26 +41,34 @@ mod userinfo;
 mod verify;
 mod well_known;
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
     body::Bytes,
     extract::{DefaultBodyLimit, Request, State},
-    handler::Handler as _,
     http::{HeaderValue, Method, Version, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use regrant_engine::Engine;
+use tokio::sync::Mutex;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::{
-    contexts::Contexts, cookie::CookieRules, forwarded::Proxies, protocol_error::ApiError, same_origin::Origins,
+    contexts::Contexts,
+    cookie::CookieRules,
+    forwarded::Proxies,
+    protocol_error::{ApiError, page},
+    same_origin::Origins,
     sign_in_cookie::SignInCookie,
 };
-use crate::{config::Config, pages};
+use crate::{
+    config::Config,
+    keeper::Keeper,
+    pages::{self, Brand},
+};
 
 pub(crate) use cookie::is_loopback;
 pub(crate) use listener::{Limits, Site, breathe, serve};
@@ -70,13 +84,17 @@ pub(crate) struct App {
     proxies: Proxies,
     contexts: Contexts,
     document: Bytes,
+    brand: Brand,
+    keeper: Arc<Keeper>,
+    /// Held by whoever changes something by the admin API (`admin/entity.rs`).
+    admin_turn: Mutex<()>,
 }
 
 type Shared = Arc<App>;
 
 impl App {
     /// For the engine's issuer.
-    pub(crate) fn new(engine: Arc<Engine>, config: &Config) -> Arc<Self> {
+    pub(crate) fn new(engine: Arc<Engine>, keeper: Arc<Keeper>, config: &Config, brand: Brand) -> Arc<Self> {
         let issuer = engine.settings.issuer.clone();
         let cookies = CookieRules::new(&issuer, config.session.same_site);
         Arc::new(Self {
@@ -86,6 +104,9 @@ impl App {
             origins: Origins::new(&issuer, &config.server.allowed_origins),
             proxies: Proxies::new(&config.server.trusted_proxies),
             contexts: Contexts::new(),
+            brand,
+            keeper,
+            admin_turn: Mutex::new(()),
             engine,
         })
     }
@@ -108,7 +129,7 @@ impl Entrance {
             guarded(&app, request, |request| next.run(request)).await
         };
         let router = Router::from(routes())
-            .merge(provider())
+            .merge(provider().layer(middleware::from_fn_with_state(Arc::clone(&app), page::told_in_a_page)))
             .merge(more.with_state(()))
             .fallback(async || ApiError::NotFound)
             .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
@@ -120,14 +141,14 @@ impl Entrance {
 }
 
 impl Site for Entrance {
-    async fn answer(&self, request: Request) -> Response {
+    async fn answer(&self, peer: SocketAddr, request: Request) -> Response {
         if request.method() != Method::POST || request.uri().path() != session::REFRESH {
-            return self.router.answer(request).await;
+            return self.router.answer(peer, request).await;
         }
         // Half of what the router costs is allocated and boxed on the way: layers in layers, each for any route.
         let app = &self.app;
-        observe::observe(&self.observer, session::REFRESH, request, |request| {
-            guarded(app, request, |request| session::refresh.call(request, Arc::clone(app)))
+        observe::observe(&self.observer, session::REFRESH, request, |request, _| {
+            guarded(app, request, async |request| session::renew(app, peer, request).await.into_response())
         })
         .await
     }
@@ -146,31 +167,52 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(openapi::show))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
+        .merge(admin::routes())
 }
 
 /// The OAuth endpoints and the pages. They are not in the document: their RFCs describe the ones, and `discovery.rs` says which
 /// there are; the others are for people.
 fn provider() -> Router<Shared> {
     let discovery = get(discovery::show);
-    let style = || async {
-        ([(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, STYLE_AGE)], pages::STYLE)
-    };
     Router::new()
         .route("/.well-known/openid-configuration", discovery.clone())
         .route("/.well-known/oauth-authorization-server", discovery)
         .route("/oauth2/authorize", get(authorize::show).post(authorize::post))
-        .route("/oauth2/token", post(token::token))
-        .route("/oauth2/userinfo", get(userinfo::show).post(userinfo::show))
+        .route(token::PATH, post(token::token))
+        .route("/oauth2/device_authorization", post(device_authorization::begin))
+        .route(userinfo::PATH, get(userinfo::show).post(userinfo::show))
         .route("/oauth2/introspect", post(introspect::show))
         .route("/oauth2/revoke", post(revoke::end))
         .route("/oauth2/logout", get(logout::begin).post(logout::post))
         .route("/login", get(login::show).post(login::sign_in))
         .route("/consent", get(consent::show).post(consent::decide))
+        .route("/device", get(device::show).post(device::post))
         .route("/logout", get(logout::show).post(logout::confirm))
+        .route("/error", get(page::show))
+        .route(pages::account::PATH, get(account::show).post(account::act))
         .route(pages::STYLE_PATH, get(style))
+        .route(pages::LOGO_PATH, get(logo))
 }
 
-/// The style sheet changes with the version only.
+async fn style(State(app): State<Shared>) -> Response {
+    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, STYLE_AGE)];
+    (headers, app.brand.style.clone()).into_response()
+}
+
+/// The operator's logo, where it is a file. An SVG is a document too: opened by itself it may do nothing.
+async fn logo(State(app): State<Shared>) -> Response {
+    let Some((bytes, kind)) = app.brand.served_logo() else {
+        return ApiError::NotFound.into_response();
+    };
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox";
+    let headers =
+        [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, STYLE_AGE), (header::CONTENT_SECURITY_POLICY, policy)];
+    (headers, bytes).into_response()
+}
+
+pub(crate) use parameters::encoded;
+
+/// Style sheet and logo change at a start only.
 const STYLE_AGE: &str = "public, max-age=300";
 
 /// What every request passes, and headers that every reply carries.

@@ -31,6 +31,10 @@ const TRACE_PARENT: &str = "traceparent";
 /// The route of what has none.
 const UNMATCHED: &str = "unmatched";
 
+/// The same number, for handlers that tell it to people.
+#[derive(Clone)]
+pub(super) struct RequestId(pub(super) String);
+
 /// Who sees requests.
 #[derive(Default)]
 pub(crate) struct Seen {
@@ -50,17 +54,21 @@ pub(super) fn observed(router: Router, observer: &Arc<Observer>) -> Router {
     let each = async |State(observer): State<Arc<Observer>>, request: Request, next: Next| {
         let route = request.extensions().get::<MatchedPath>().cloned();
         let route = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
-        observe(&observer, route, request, |request| next.run(request)).await
+        let inner = |mut request: Request, id: &str| {
+            request.extensions_mut().insert(RequestId(id.to_owned()));
+            next.run(request)
+        };
+        observe(&observer, route, request, inner).await
     };
     router.layer(middleware::from_fn_with_state(Arc::clone(observer), each))
 }
 
-/// Sees a request to `route`, which `inner` answers.
+/// Sees a request to `route`, which `inner` answers, who is told its number.
 pub(super) async fn observe<A: Future<Output = Response> + Send>(
     observer: &Observer,
     route: &str,
     request: Request,
-    inner: impl FnOnce(Request) -> A + Send,
+    inner: impl FnOnce(Request, &str) -> A + Send,
 ) -> Response {
     let number = observer.requests.fetch_add(1, Ordering::Relaxed);
     // Ours and not the caller's: one that comes from outside could be anything, or another's.
@@ -69,7 +77,7 @@ pub(super) async fn observe<A: Future<Output = Response> + Send>(
     let mut response = if metrics.is_some() || spans.is_some() || tracing::enabled!(Level::DEBUG) {
         seen(observer, number, &id, route, request, inner).await
     } else {
-        inner(request).await
+        inner(request, &id).await
     };
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID, id);
@@ -83,14 +91,14 @@ async fn seen<A: Future<Output = Response> + Send>(
     id: &str,
     route: &str,
     request: Request<Body>,
-    inner: impl FnOnce(Request) -> A + Send,
+    inner: impl FnOnce(Request, &str) -> A + Send,
 ) -> Response {
     let Seen { metrics, spans } = &observer.by;
     let began = Stopwatch::start();
     let traced = spans.as_ref().and_then(|spans| Some((spans, observer.trace(number, &request)?, SystemClock.now())));
     let (method, path) = (known(request.method()), request.uri().path().to_owned());
     let span = tracing::debug_span!("request", id, method, route, status = Empty, micros = Empty);
-    let response = inner(request).instrument(span.clone()).await;
+    let response = inner(request, id).instrument(span.clone()).await;
     let (status, took) = (response.status().as_u16(), began.elapsed());
     span.record("status", status).record("micros", u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     // The path only: a query may hold what somebody should not have put there.

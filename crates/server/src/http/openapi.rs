@@ -131,6 +131,11 @@ fn refusals(operation: &str) -> Vec<ApiError> {
         }
         "verify" => vec![used(), vec![ApiError::AccessToken]],
         "ready" => vec![vec![ApiError::Broken(Broken::Overloaded)]],
+        name if name.starts_with("admin_") => {
+            let own = [ApiError::NotSignedIn, ApiError::AccessToken, ApiError::NotAdmin, ApiError::NotFound];
+            let why = ApiError::Declined("There is a user with this identifier already.".to_owned());
+            vec![body(), own.into(), vec![why, ApiError::PreconditionFailed], busy()]
+        }
         _ => return vec![host_missing()],
     };
     // Whoever calls for a browser may have wrong credentials.
@@ -144,7 +149,7 @@ fn host_missing() -> ApiError {
 }
 
 /// The operations that [`refusals`] knows; `live`, `jwks` and `openapi` have none of their own.
-const OPERATIONS: [&str; 10] = [
+const OPERATIONS: [&str; 39] = [
     "sign_in",
     "renew",
     "who_am_i",
@@ -155,6 +160,35 @@ const OPERATIONS: [&str; 10] = [
     "change_password",
     "verify",
     "ready",
+    "admin_users",
+    "admin_add_user",
+    "admin_user",
+    "admin_change_user",
+    "admin_delete_user",
+    "admin_set_password",
+    "admin_grant_role",
+    "admin_revoke_role",
+    "admin_roles",
+    "admin_add_role",
+    "admin_role",
+    "admin_remove_role",
+    "admin_clients",
+    "admin_add_client",
+    "admin_client",
+    "admin_remove_client",
+    "admin_rotate_client_secret",
+    "admin_sessions",
+    "admin_end_sessions",
+    "admin_session",
+    "admin_end_session",
+    "admin_grants",
+    "admin_consents",
+    "admin_withdraw_consent",
+    "admin_keys",
+    "admin_rotate_keys",
+    "admin_retire_key",
+    "admin_events",
+    "admin_explain",
 ];
 
 fn add_refusals(operation: &mut Map<String, Value>) {

@@ -14,7 +14,10 @@ use super::body::LARGEST;
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Names and values, each name once. What came without a value is left out (RFC 6749 §3.1).
+/// RFC 8707 §2: several resources are several parameters.
+const MAY_REPEAT: &str = "resource";
+
+/// Names and values, each name once but for [`MAY_REPEAT`]. What came without a value is left out (RFC 6749 §3.1).
 #[derive(Default, Clone)]
 pub(super) struct Parameters(Vec<(String, Zeroizing<String>)>);
 
@@ -56,7 +59,7 @@ impl Parameters {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) =
                 (decoded(name).ok_or(Unreadable::Encoding)?, decoded(value).ok_or(Unreadable::Encoding)?);
-            if all.0.iter().any(|(known, _)| *known == name) {
+            if name != MAY_REPEAT && all.0.iter().any(|(known, _)| *known == name) {
                 return Err(Unreadable::Repeated(name));
             }
             all.0.push((name, Zeroizing::new(value)));
@@ -84,6 +87,12 @@ impl Parameters {
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// The resources that are asked for.
+    pub(super) fn resources(&self) -> Vec<&str> {
+        let all = self.0.iter().filter(|(known, _)| known == MAY_REPEAT);
+        all.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty()).collect()
     }
 
     /// All of them as a query.
@@ -118,7 +127,7 @@ pub(super) fn decoded(text: &str) -> Option<String> {
 }
 
 /// For a query or a form.
-pub(super) fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
@@ -151,6 +160,9 @@ mod tests {
         assert_eq!((read.get("state"), read.get("x"), read.get("nothing")), (None, None, None));
         assert_eq!(Parameters::parse("a=1&b=2&a=1").unwrap_err(), Unreadable::Repeated("a".to_owned()));
         assert_eq!(Parameters::parse("a=%80").unwrap_err(), Unreadable::Encoding);
+        let several = Parameters::parse("resource=a&resource=&x=1&resource=b%20c").unwrap();
+        assert_eq!(several.resources(), ["a", "b c"]);
+        assert_eq!(several.to_query(), "resource=a&resource=&x=1&resource=b%20c");
         assert_eq!(read.without("x").to_query(), "scope=openid%20email&state=&client_id=a%3Ab");
     }
 }

@@ -49,6 +49,12 @@ pub(super) enum ApiError {
     Audience,
     /// This scope may not be asked for (RFC 6749 §4.1.2.1).
     Scope,
+    /// The access token does not allow to administer, or its user may not any more.
+    NotAdmin,
+    /// It cannot be done; the text says why.
+    Declined(String),
+    /// The thing is another one than the caller saw (`If-Match`).
+    PreconditionFailed,
     /// The call comes from another site.
     CrossOrigin,
     /// A cookie would travel in the clear.
@@ -90,6 +96,7 @@ impl From<Refreshed> for ApiError {
         match refreshed {
             Refreshed::Over(reason) => Self::Over(reason),
             Refreshed::Refused(refusal) => Self::Refused(refusal),
+            Refreshed::Elsewhere => Self::Audience,
             Refreshed::Limited(retry_after) => Self::Limited(retry_after),
             Refreshed::Ended | Refreshed::Tokens(_) => Self::Over(WireReason::Ended),
         }
@@ -190,6 +197,19 @@ impl ApiError {
                 "invalid_scope",
                 "This scope cannot be asked for",
                 "A session's scope is openid; administrators may add regrant:admin.",
+            ),
+            Self::NotAdmin => told(
+                StatusCode::FORBIDDEN,
+                "insufficient_scope",
+                "Only administrators may",
+                "The access token needs the scope regrant:admin, and its user the role admin.",
+            ),
+            Self::Declined(why) => told(StatusCode::CONFLICT, "declined", "This cannot be done", why),
+            Self::PreconditionFailed => told(
+                StatusCode::PRECONDITION_FAILED,
+                "precondition_failed",
+                "It was changed meanwhile",
+                "It is not as If-Match says any more; nothing was done. Look at it again before you repeat the call.",
             ),
             Self::CrossOrigin => told(
                 StatusCode::FORBIDDEN,
@@ -302,6 +322,11 @@ impl IntoResponse for ApiError {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Self::NotAdmin = self {
+            // RFC 6750 §3.1.
+            let challenge = "Bearer error=\"insufficient_scope\", scope=\"regrant:admin\"";
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110 §15.5.2, RFC 6750 §3.

@@ -1,10 +1,12 @@
 //! `/session`: sign in, refresh, who am I, sign out.
 
+use std::net::SocketAddr;
+
 use axum::{
     Json,
     body::Body,
-    extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use regrant_engine::{
@@ -206,17 +208,23 @@ pub(super) const REFRESH: &str = "/session/refresh";
 )]
 pub(super) async fn refresh(
     State(app): State<Shared>,
-    peer: Peer,
-    headers: HeaderMap,
-    body: Body,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
 ) -> Result<Response, ApiError> {
+    renew(&app, peer, request).await
+}
+
+/// The same without the extractors, which would copy the headers: it is asked more than all others together.
+pub(super) async fn renew(app: &Shared, peer: SocketAddr, request: Request) -> Result<Response, ApiError> {
+    let (Parts { headers, .. }, body) = request.into_parts();
+    let peer = app.speaks_for(app.proxies.past(peer.ip(), &headers), &headers).await?;
     let cookie = app.cookie_token(&headers)?;
     let asked: RefreshBody = body::read(&headers, body).await?;
     let token = only_one(cookie, asked.refresh_token.as_deref().map(String::as_str))?;
     let intent = if asked.rotate { Intent::Rotate } else { Intent::Peek };
     let used = Use::of_session(app.open(token)?, app.context(&peer, &headers), intent);
     match refresh::refresh(&app.engine, used).await? {
-        Refreshed::Tokens(tokens) => Ok(reply(&app, &tokens)),
+        Refreshed::Tokens(tokens) => Ok(reply(app, &tokens)),
         other => Err(other.into()),
     }
 }

@@ -8,15 +8,16 @@ use axum::{
     Json,
     body::Body,
     extract::State,
-    http::{HeaderMap, header},
+    http::{HeaderMap, Method, header},
     response::{IntoResponse, Response},
 };
 use regrant_engine::{
     client::GrantType,
     grant::{
         Granted,
-        authorization_code::redeem,
+        authorization_code::{Redeemed, redeem},
         client_credentials::{self, Issued},
+        device_code::{Polled, poll},
         refresh_token::{Renewed, renew},
     },
     reason::WireReason,
@@ -25,8 +26,11 @@ use regrant_engine::{
 use serde::Serialize;
 
 use super::{
-    Shared, caller::Connection, client_authentication::Speaker, parameters::Parameters,
-    protocol_error::oauth::OAuthError,
+    App, Shared,
+    caller::Connection,
+    client_authentication::Speaker,
+    parameters::Parameters,
+    protocol_error::oauth::{OAuthError, USED},
 };
 
 #[derive(Serialize)]
@@ -48,28 +52,45 @@ impl IntoResponse for TokenReply<'_> {
     }
 }
 
+/// Where.
+pub(super) const PATH: &str = "/oauth2/token";
+
 /// `POST /oauth2/token`
 pub(super) async fn token(
     State(app): State<Shared>,
     connection: Connection,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, OAuthError> {
-    let form = Parameters::read(&headers, body).await?;
+) -> Response {
+    let answered = answer(&app, connection, &headers, body).await.into_response();
+    app.with_nonce(&headers, answered)
+}
+
+async fn answer(app: &App, connection: Connection, headers: &HeaderMap, body: Body) -> Result<Response, OAuthError> {
+    let form = Parameters::read(headers, body).await?;
     let missing = |name: &str| OAuthError::InvalidRequest(format!("{name} is missing."));
     let grant_type = form.get("grant_type").ok_or_else(|| missing("grant_type"))?;
-    let Speaker { client, peer } = app.speaker(connection, &headers, &form).await?;
-    let context = app.context(&peer, &headers);
+    let proof = app.proof(&Method::POST, PATH, headers, None)?;
+    let Speaker { client, peer } = app.speaker(connection, headers, &form).await?;
+    let context = app.context(&peer, headers);
     let grant_type: GrantType = grant_type.parse().map_err(|_| OAuthError::UnsupportedGrantType)?;
     if !client.may(grant_type) {
         return Err(OAuthError::UnauthorizedClient);
     }
+    // RFC 9449 §5.2: whoever says that its tokens are bound gets no others, by mistake or by somebody else's doing.
+    if client.metadata.dpop_bound_access_tokens && proof.is_none() {
+        return Err(OAuthError::InvalidProof("This client's tokens are bound to a key: send a DPoP proof."));
+    }
+    let proof = proof.as_ref();
     match grant_type {
         GrantType::AuthorizationCode => {
             let code = form.get("code").ok_or_else(|| missing("code"))?;
             let (redirect_uri, verifier) = (form.get("redirect_uri"), form.get("code_verifier"));
-            let granted = redeem(&app.engine, &client, code, redirect_uri, verifier, context).await?;
-            granted.map(|granted| reply(&granted)).ok_or(OAuthError::InvalidGrant(None))
+            match redeem(&app.engine, &client, code, redirect_uri, verifier, &form.resources(), proof, context).await? {
+                Redeemed::Granted(granted) => Ok(reply(&granted)),
+                Redeemed::Refused => Err(OAuthError::InvalidGrant(None)),
+                Redeemed::Elsewhere => Err(OAuthError::InvalidTarget),
+            }
         }
         GrantType::RefreshToken => {
             let text = form.get("refresh_token").ok_or_else(|| missing("refresh_token"))?;
@@ -78,16 +99,16 @@ pub(super) async fn token(
                 Stopped::Unknown => OAuthError::InvalidGrant(Some(WireReason::Unknown)),
                 Stopped::Unavailable => OAuthError::Broken(regrant_engine::ports::Broken::Overloaded),
             })?;
-            match renew(&app.engine, &client, presented, form.get("scope"), context).await? {
+            match renew(&app.engine, &client, presented, form.get("scope"), &form.resources(), proof, context).await? {
                 Renewed::Granted(granted) => Ok(reply(&granted)),
                 Renewed::Not(refreshed) => Err(refreshed.into()),
             }
         }
         GrantType::ClientCredentials => {
-            match client_credentials::issue(&app.engine, &client, form.get("scope"), form.get("resource"))? {
+            match client_credentials::issue(&app.engine, &client, form.get("scope"), &form.resources(), proof).await? {
                 Issued::Token { access_token, expires_in, scope } => Ok(TokenReply {
                     access_token: &access_token.0,
-                    token_type: "Bearer",
+                    token_type: token_type(proof.is_some()),
                     expires_in: expires_in.0,
                     refresh_token: None,
                     id_token: None,
@@ -96,16 +117,32 @@ pub(super) async fn token(
                 .into_response()),
                 Issued::Scope => Err(OAuthError::InvalidScope),
                 Issued::Audience => Err(OAuthError::InvalidTarget),
+                Issued::Proof => Err(OAuthError::InvalidProof(USED)),
             }
         }
-        GrantType::DeviceCode => Err(OAuthError::UnsupportedGrantType),
+        GrantType::DeviceCode => {
+            let code = form.get("device_code").ok_or_else(|| missing("device_code"))?;
+            match poll(&app.engine, &client, code, proof, context).await? {
+                Polled::Granted(granted) => Ok(reply(&granted)),
+                Polled::Refused => Err(OAuthError::InvalidGrant(None)),
+                Polled::Expired => Err(OAuthError::ExpiredToken),
+                Polled::Denied => Err(OAuthError::AccessDenied),
+                Polled::Pending => Err(OAuthError::AuthorizationPending),
+                Polled::SlowDown => Err(OAuthError::SlowDown),
+            }
+        }
     }
+}
+
+/// RFC 6750 §4, RFC 9449 §5.
+const fn token_type(is_bound: bool) -> &'static str {
+    if is_bound { "DPoP" } else { "Bearer" }
 }
 
 fn reply(Granted { tokens, id_token }: &Granted) -> Response {
     TokenReply {
         access_token: &tokens.access_token.0,
-        token_type: "Bearer",
+        token_type: token_type(tokens.key.is_some()),
         expires_in: tokens.expires_in.0,
         refresh_token: tokens.refresh_token.as_ref().map(RefreshToken::expose),
         id_token: id_token.as_ref().map(|token| token.0.as_str()),

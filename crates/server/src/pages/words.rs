@@ -1,9 +1,28 @@
 //! What the pages say. One set of words a language; a page is written once and takes one of them. `{app}` is the application.
+//!
+//! A set is a struct, so a language that lacks a sentence does not compile. What belongs to one page has a file of its own beside
+//! this one, with all languages in it.
+
+use regrant_engine::time::Seconds;
+
+mod account;
+mod error;
+mod german;
+
+pub(crate) use account::AccountWords;
+pub(crate) use error::ErrorWords;
+pub(crate) use german::GERMAN;
 
 /// The words of one language.
 pub(crate) struct Words {
     /// BCP 47.
-    pub(super) language: &'static str,
+    pub(crate) language: &'static str,
+    /// The words of `/account`.
+    pub(crate) account: AccountWords,
+    /// The words of what went wrong.
+    pub(crate) error: ErrorWords,
+    /// The words of a session's timeline.
+    pub(crate) timeline: &'static crate::timeline::Words,
     pub(super) sign_in: &'static str,
     pub(super) to_go_on: &'static str,
     pub(super) identifier: &'static str,
@@ -11,8 +30,6 @@ pub(crate) struct Words {
     pub(super) wrong: &'static str,
     pub(super) limited: &'static str,
     pub(super) busy: &'static str,
-    pub(super) signed_in: &'static str,
-    pub(super) signed_in_as: &'static str,
     pub(super) policy: &'static str,
     pub(super) terms: &'static str,
     pub(super) consent: &'static str,
@@ -40,11 +57,18 @@ pub(crate) struct Words {
     pub(super) go_on: &'static str,
     pub(super) going_on: &'static str,
     pub(super) days: &'static str,
+    pub(super) one_day: &'static str,
+    pub(super) show_password: &'static str,
+    pub(super) your_account: &'static str,
+    pub(super) device: super::device::DeviceWords,
 }
 
 /// The first language, and the one for whoever wants another one.
 pub(crate) static ENGLISH: Words = Words {
     language: "en",
+    account: account::ENGLISH,
+    error: error::ENGLISH,
+    timeline: &crate::timeline::ENGLISH,
     sign_in: "Sign in",
     to_go_on: "to go on to {app}",
     identifier: "E-mail address or username",
@@ -52,15 +76,13 @@ pub(crate) static ENGLISH: Words = Words {
     wrong: "That is not the right name or the right password. Look at both and try again.",
     limited: "That went wrong too often. Wait {seconds} seconds and try again.",
     busy: "Too many people are signing in. Try again in a moment.",
-    signed_in: "You are signed in",
-    signed_in_as: "You are signed in as {user}. Go back to the application that you came from.",
     policy: "Privacy policy",
     terms: "Terms of service",
     consent: "Allow {app}?",
     consent_intro: "{app} would like to:",
     consent_session: "This lasts as long as you are signed in here.",
     consent_offline: "This goes on when you are signed out here, until {app} has not used it for {days}.",
-    consent_for_ever: "You are asked once. To take it back, ask whoever runs this server.",
+    consent_for_ever: "You are asked once. You can take it back whenever you like, in {account}.",
     allow: "Allow",
     deny: "Do not allow",
     not_you: "You are signed in as {user}.",
@@ -81,4 +103,80 @@ pub(crate) static ENGLISH: Words = Words {
     go_on: "Go on",
     going_on: "Back to {app}",
     days: "{n} days",
+    one_day: "a day",
+    show_password: "Show what is typed",
+    your_account: "your account",
+    device: super::device::ENGLISH,
 };
+
+/// Every language, the first one for whoever wants another.
+pub(crate) static LANGUAGES: [&Words; 2] = [&ENGLISH, &GERMAN];
+
+/// The most wishes that are looked at: nobody speaks more languages.
+const MOST_WISHES: usize = 32;
+
+impl Words {
+    /// Too many passwords are being checked.
+    pub(crate) fn is_busy(&self) -> String {
+        self.busy.to_owned()
+    }
+
+    /// Too many wrong passwords.
+    pub(crate) fn is_limited(&self, after: Seconds) -> String {
+        self.limited.replace("{seconds}", &after.0.to_string())
+    }
+
+    /// In the language that is wanted: by the application (`ui_locales`, OpenID Connect Core §3.1.2.1), else by the browser
+    /// (`Accept-Language`, RFC 9110 §12.5.4), else in English.
+    pub(crate) fn wanted(ui_locales: Option<&str>, accept_language: Option<&str>) -> &'static Self {
+        let asked = ui_locales.unwrap_or_default().split(' ').take(MOST_WISHES);
+        asked.filter_map(Self::of).next().or_else(|| Self::accepted(accept_language?)).unwrap_or(&ENGLISH)
+    }
+
+    /// The language of a tag, whatever the region: `de-AT` is German.
+    fn of(tag: &str) -> Option<&'static Self> {
+        let primary = tag.trim().split(['-', '_']).next()?;
+        LANGUAGES.into_iter().find(|words| words.language.eq_ignore_ascii_case(primary))
+    }
+
+    /// The most wanted of those that we speak; of several, the one that is named first.
+    fn accepted(header: &str) -> Option<&'static Self> {
+        let mut best: Option<(f32, &'static Self)> = None;
+        for wish in header.split(',').take(MOST_WISHES) {
+            let (tag, weight) = wish.split_once(';').unwrap_or((wish, ""));
+            let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse).unwrap_or(0.0_f32);
+            if let Some(words) = Self::of(tag)
+                && weight > best.map_or(0.0, |(most, _)| most)
+            {
+                best = Some((weight, words));
+            }
+        }
+        best.map(|(_, words)| words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Words;
+
+    #[test]
+    fn the_application_chooses_before_the_browser_and_english_is_the_last() {
+        for (ui_locales, accept_language, language) in [
+            (None, None, "en"),
+            (Some("de"), None, "de"),
+            (Some("DE-at"), Some("en"), "de"),
+            (Some("fr-CA de en"), Some("en"), "de"),
+            (Some("fr"), Some("de-CH, fr;q=0.9"), "de"),
+            (Some("xx-\u{e4} "), None, "en"),
+            (None, Some("fr, en;q=0.5, de;q=0.8"), "de"),
+            (None, Some("de;q=0.2,en;q=0.2"), "de"),
+            (None, Some("de;q=0, en;q=0.1"), "en"),
+            (None, Some("de;q=many"), "en"),
+            (None, Some("*"), "en"),
+            (None, Some(",,;;q=,"), "en"),
+        ] {
+            let words = Words::wanted(ui_locales, accept_language);
+            assert_eq!(words.language, language, "{ui_locales:?} {accept_language:?}");
+        }
+    }
+}

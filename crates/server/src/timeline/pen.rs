@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 
 use regrant_engine::reason::Reason;
 
-use super::{Bead, Lane, Shape, escaped};
+use super::{Bead, Lane, Shape, Words, escaped, numbered};
 
 /// Draws beads from left to right, each linked to the one that it comes from.
 pub(super) struct Pen {
+    words: &'static Words,
     pub(super) svg: String,
     pub(super) points: Vec<Point>,
     pub(super) x: u32,
@@ -23,8 +24,8 @@ pub(super) struct Point {
 }
 
 impl Pen {
-    pub(super) fn new() -> Self {
-        Self { svg: String::new(), points: Vec::new(), x: MARGIN }
+    pub(super) fn new(words: &'static Words) -> Self {
+        Self { words, svg: String::new(), points: Vec::new(), x: MARGIN }
     }
 
     pub(super) fn draw(&mut self, bead: &Bead, has_branch: bool) {
@@ -46,7 +47,11 @@ impl Pen {
                     self.hollow(lane, back * 7, "");
                 }
                 self.hollow(lane, 0, &token.to_string());
-                self.label(bead, &if *times == 1 { "again".to_owned() } else { format!("again ×{times}") });
+                let many = usize::try_from(*times).unwrap_or(usize::MAX);
+                let words = self.words;
+                let often =
+                    if *times == 1 { words.label_again.to_owned() } else { numbered(words.label_again_times, many) };
+                self.label(bead, &often);
                 self.points.push(Point { token: *token, lane, x: self.x });
             }
             Shape::Caught { presented } => {
@@ -59,7 +64,8 @@ impl Pen {
                     "<path class=\"cross\" d=\"M{left} {top} L{right} {bottom} M{right} {top} L{left} {bottom}\" stroke=\"#fff\" \
                      stroke-width=\"2.5\"/>"
                 );
-                self.label(bead, &format!("{presented} again"));
+                let label = self.words.label_token_again.replace("{n}", &presented.to_string());
+                self.label(bead, &label);
                 self.points.push(Point { token: *presented, lane, x: self.x });
             }
             Shape::End { reason } => self.end(*reason, has_branch),
@@ -164,9 +170,9 @@ impl Pen {
         let _ =
             writeln!(self.svg, "<path class=\"end\" d=\"M{} {} V{bottom}\" stroke-width=\"6\"/>", self.x, MAIN - 20);
         let x = self.x + 12;
-        self.text("label strong", x, MAIN - 2, "start", "ended:");
+        self.text("label strong", x, MAIN - 2, "start", self.words.label_ended);
         if let Some(reason) = reason {
-            self.text("label strong", x, MAIN + 14, "start", &reason.as_str().replace('_', " "));
+            self.text("label strong", x, MAIN + 14, "start", &(self.words.label_reason)(reason));
         }
     }
 
@@ -177,7 +183,7 @@ impl Pen {
         }
         if bead.is_elsewhere {
             let y = if bead.lane == Lane::Branch { BRANCH + 47 } else { MAIN + 32 };
-            self.text("label below", self.x, y, "middle", "elsewhere");
+            self.text("label below", self.x, y, "middle", self.words.label_elsewhere);
         }
     }
 

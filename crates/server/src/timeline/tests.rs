@@ -10,7 +10,7 @@ use regrant_engine::{
 };
 use serde_json::json;
 
-use super::Timeline;
+use super::{ENGLISH, GERMAN, Timeline};
 
 /// Ids need not differ here.
 struct Same;
@@ -92,12 +92,12 @@ impl Scene {
     }
 
     fn html(&self) -> String {
-        let timeline = Timeline::of(&self.0);
+        let timeline = Timeline::of(&self.0, &ENGLISH);
         timeline.drawing("t") + &timeline.sentences()
     }
 
     fn verdict(&self) -> String {
-        Timeline::of(&self.0).verdict().to_owned()
+        Timeline::of(&self.0, &ENGLISH).verdict().to_owned()
     }
 }
 
@@ -195,7 +195,7 @@ fn what_people_and_programs_call_themselves_is_text() {
 
 #[test]
 fn nothing_is_drawn_of_nothing() {
-    let drawing = Timeline::of(&Scene::new().0).drawing("t");
+    let drawing = Timeline::of(&Scene::new().0, &ENGLISH).drawing("t");
     assert_eq!(drawing, "<p class=\"quiet\">Nothing has happened yet.</p>\n");
     assert_eq!(Scene::new().verdict(), "");
 }
@@ -212,6 +212,31 @@ fn a_long_timeline_keeps_its_beginning_and_its_newest_beads() {
     assert!(html.contains("… 440 more") && html.contains("440 earlier events are left out here."));
     assert!(html.contains("signed in") && html.contains("so token 500 took its place"));
     assert!(html.len() < 64 * 1024, "{} bytes", html.len());
+}
+
+#[test]
+fn it_is_told_in_german_too_and_nothing_is_left_untold() {
+    let evil = ("{network} {token}", "{place} {presented}");
+    let mut scene = Scene::signed_in().renewed(1, ADA).renewed(2, STRANGER).again(2, "foreign", 0, evil);
+    for replay in ["burst", "late", "bound"] {
+        scene = scene.again(2, replay, 0, ADA).again(2, replay, 0, ADA);
+    }
+    for kind in EventKind::ALL {
+        scene = scene.event(*kind, ADA, &json!({"presented": 3, "issued": 4, "newest": 9, "points": 1}));
+    }
+    let scene = scene.reused(3, 4, 2, ADA);
+    for words in [&ENGLISH, &GERMAN] {
+        let timeline = Timeline::of(&scene.0, words);
+        let html = timeline.drawing("t") + &timeline.sentences();
+        assert_well_formed(&html);
+        // Only what a program calls itself has braces.
+        let ours = html.replace("{network} {token}", "").replace("{place} {presented}", "");
+        assert!(!ours.contains('{'), "{ours}");
+    }
+    let timeline = Timeline::of(&scene.0, &GERMAN);
+    let html = timeline.drawing("t") + &timeline.sentences();
+    assert!(html.contains("Token 1 wurde zum ersten Mal benutzt und durch Token 2 ersetzt."), "{html}");
+    assert!(html.contains("erneuert</text>") && html.contains("altes Token</text>"), "{html}");
 }
 
 #[test]

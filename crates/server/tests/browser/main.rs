@@ -51,7 +51,12 @@ fn the_demo_pages_play_the_whole_story() {
 fn the_pages_lead_through_a_sign_in_and_keep_nobody_out() {
     let browser = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
     install(&browser);
-    let home = support::Home::with_user();
+    let mut home = support::Home::with_user();
+    // Each walk gives a wrong password or two.
+    home.set("REGRANT_LIMITS__PER_ACCOUNT_AND_ADDRESS", "100");
+    home.set("REGRANT_SERVER__BRAND_NAME", "Analytical Engines");
+    home.set("REGRANT_SERVER__BRAND_LOGO", browser.join("logo.svg").to_str().unwrap());
+    home.set("REGRANT_SERVER__BRAND_ACCENT", "#8a2be2");
     let callback = "http://127.0.0.1:9/cb";
     let scope = "openid profile email offline_access orders:read";
     let named = ["client", "add", "--id", "shop", "--type", "public", "--name", "The Shop", "--redirect-uri", callback];
@@ -70,6 +75,30 @@ fn the_pages_lead_through_a_sign_in_and_keep_nobody_out() {
         .expect("node starts");
     let (out, errors) = (String::from_utf8_lossy(&played.stdout), String::from_utf8_lossy(&played.stderr));
     assert!(played.status.success() && out.contains("every page is as it should be"), "{out}\n{errors}");
+}
+
+/// `/device`, with the device played beside it.
+#[test]
+fn a_person_connects_a_device() {
+    let browser = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
+    install(&browser);
+    let home = support::Home::with_user();
+    let grants = ["--grant", "urn:ietf:params:oauth:grant-type:device_code", "--grant", "refresh_token"];
+    let named = ["client", "add", "--id", "tv", "--type", "public", "--name", "The Television"];
+    let asks = ["--scope", "openid profile offline_access", "--policy-uri", "https://tv.example/privacy"];
+    home.regrant(&[&named[..], &grants, &asks].concat()).ok();
+    let server = home.serve();
+    let scratch = tempfile::tempdir().unwrap();
+    let played = Command::new(in_path("node"))
+        .arg(browser.join("device.mjs"))
+        .args([server.issuer.as_str(), in_path("chromium").to_str().unwrap(), support::EMAIL, support::PASSWORD])
+        .env("HOME", scratch.path())
+        .env("TMPDIR", scratch.path())
+        .stdin(Stdio::null())
+        .output()
+        .expect("node starts");
+    let (out, errors) = (String::from_utf8_lossy(&played.stdout), String::from_utf8_lossy(&played.stderr));
+    assert!(played.status.success() && out.contains("the device is connected"), "{out}\n{errors}");
 }
 
 /// Puts the two packages in place, unless they are there as the lock file wants them.

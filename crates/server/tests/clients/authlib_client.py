@@ -1,38 +1,18 @@
 """PyPI Authlib, unmodified, as an application uses it. The person at the browser is played here: forms without script."""
 
 import os
-import re
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import requests
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.jose import JsonWebKey, jwt
+from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from authlib.oidc.core import CodeIDToken
+from joserfc.jwk import ECKey
+from walk import CALLBACK, EMAIL, ISSUER, did, version, walk
 
-ISSUER, EMAIL, PASSWORD = (os.environ[name] for name in ("ISSUER", "EMAIL", "PASSWORD"))
-CALLBACK = "http://127.0.0.1:9/cb"
 # The issuer is http on a loopback address.
 os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"
-
-
-def walk(browser: requests.Session, url: str) -> str:
-    """Goes where it is sent and fills forms in, until it leads to the application: there."""
-    method, data, headers = "GET", None, {}
-    for _ in range(12):
-        answer = browser.request(method, url, data=data, headers=headers, allow_redirects=False)
-        if answer.status_code == 303:
-            method, data, headers = "GET", None, {}
-            url = urljoin(url, answer.headers["location"])
-            if not url.startswith(ISSUER):
-                return url
-            continue
-        assert answer.status_code == 200, answer.text
-        action = re.search(r'<form method="post" action="([^"]*)"', answer.text).group(1)
-        data = {"request": re.search(r'name="request" value="([^"]*)"', answer.text).group(1)}
-        data |= {"identifier": EMAIL, "password": PASSWORD} if action == "/login" else {"decision": "allow"}
-        method, url, headers = "POST", urljoin(ISSUER, action), {"Origin": ISSUER}
-    raise AssertionError("it goes round in circles")
-
 
 metadata = requests.get(f"{ISSUER}/.well-known/openid-configuration", timeout=30).json()
 keys = JsonWebKey.import_key_set(requests.get(metadata["jwks_uri"], timeout=30).json())
@@ -74,10 +54,23 @@ for client_id, secret, method in [
     before = tokens["refresh_token"]
     renewed = client.refresh_token(metadata["token_endpoint"], refresh_token=before)
     assert renewed["refresh_token"] != before
+    if secret:
+        told = client.introspect_token(metadata["introspection_endpoint"], token=renewed["access_token"])
+        assert told.json()["active"] is True
+        did("introspection")
     client.revoke_token(metadata["revocation_endpoint"], token=renewed["refresh_token"])
     assert client.get(metadata["userinfo_endpoint"]).status_code == 401
+    did("code", "id_token", "userinfo", "refresh", "revocation")
     print(f"done: code, {client_id} by {method}")
 
 job = OAuth2Session("job", os.environ["JOB_SECRET"], scope="stock:read")
 assert job.fetch_token(metadata["token_endpoint"], grant_type="client_credentials")["scope"] == "stock:read"
+did("client_credentials")
+
+key = ECKey.import_key(os.environ["SIGNER_KEY"])
+signer = OAuth2Session("signer", key, token_endpoint_auth_method="private_key_jwt")
+signer.register_client_auth_method(PrivateKeyJWT(metadata["token_endpoint"], alg="ES256"))
+assert signer.fetch_token(metadata["token_endpoint"], grant_type="client_credentials")["access_token"]
+did("private_key_jwt")
 print("done: client credentials")
+version("Authlib")

@@ -1,5 +1,6 @@
-//! Public OAuth and OpenID Connect clients, unmodified, end to end against a real server: npm `openid-client` and PyPI `Authlib`, each
-//! installed as its lock file pins it. What a library does by default must work.
+//! Public OAuth and OpenID Connect clients, unmodified, end to end against a real server, each installed as its lock file pins it or as
+//! Debian ships it. What a library does by default must work. `docs/reference/clients.md` is the table of what ran; `matrix.rs` keeps it
+//! true. Two relying parties and the provider on three sites are in `sites.rs`.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,6 +10,11 @@
     reason = "a test that cannot go on fails; clippy's own leave for tests does not reach helpers in tests/"
 )]
 
+mod apache;
+mod authority;
+mod libraries;
+mod matrix;
+mod sites;
 #[allow(dead_code, unused_imports, reason = "it is shared with tests/e2e, and each uses what it needs")]
 #[path = "../e2e/support/mod.rs"]
 mod support;
@@ -17,33 +23,31 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Mutex,
 };
 
+use authority::Authority;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use regrant_jose::{Algorithm, Jwks, SigningKey};
 use support::{EMAIL, Home, PASSWORD, Server};
 
 #[test]
 fn npm_openid_client_gets_what_it_asks_for() {
-    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
-    let changed = |path: &str| fs::metadata(home.join(path)).and_then(|file| file.modified()).ok();
-    if changed("node_modules/.package-lock.json") <= changed("package-lock.json") {
-        let mut npm = Command::new("npm");
-        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&home);
-        output(&mut npm, "npm ci did not work, which needs the package registry");
-    }
+    let home = node_modules();
     let world = World::new();
     let told = output(world.told(&mut Command::new("node")).arg(home.join("openid_client.mjs")), "openid-client");
-    assert_eq!(told.matches("done: ").count(), 5, "{told}");
+    assert_eq!(told.matches("done: ").count(), 7, "{told}");
+    matrix::ran("npm `openid-client`", &version_of("openid-client"), &world, &told);
 }
 
 #[test]
 fn pypi_authlib_gets_what_it_asks_for() {
-    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
+    let home = here();
     let python = python(&home.join("requirements.txt"));
     let world = World::new();
     let told = output(world.told(&mut Command::new(python)).arg(home.join("authlib_client.py")), "Authlib");
     assert_eq!(told.matches("done: ").count(), 4, "{told}");
+    matrix::ran("PyPI `Authlib`", &matrix::version_in(&told), &world, &told);
 }
 
 /// A server with a user and three applications.
@@ -53,11 +57,32 @@ struct World {
     job: String,
     /// The private key of `signer`, in PEM.
     key: String,
+    /// Who vouches for the server, if it speaks TLS.
+    authority: Option<Authority>,
 }
 
 impl World {
     fn new() -> Self {
-        let home = Home::new();
+        let mut home = Home::new();
+        // Who proves no key is asked for no nonce.
+        home.set("REGRANT_TOKENS__DPOP_NONCE", "required");
+        Self::on(home, None)
+    }
+
+    /// The same over TLS, with a certificate that nobody knows but who is told of its authority.
+    fn secure() -> Self {
+        Self::secure_on(Home::new())
+    }
+
+    fn secure_on(mut home: Home) -> Self {
+        let authority = Authority::new(&home, "DNS:localhost,IP:127.0.0.1,IP:127.9.2.1");
+        home.set("REGRANT_SERVER__TLS_CERTIFICATE", &authority.certificate);
+        home.set("REGRANT_SERVER__TLS_KEY", &authority.key);
+        home.set("REGRANT_DEVELOPMENT__EXTRA_CA", &authority.authority);
+        Self::on(home, Some(authority))
+    }
+
+    fn on(home: Home, authority: Option<Authority>) -> Self {
         home.add_user(EMAIL, &["--claim", "name=Ada"]);
         let add = |arguments: &[&str]| {
             let added = home.regrant(&[&["--json", "client", "add"], arguments].concat()).ok().json();
@@ -71,12 +96,19 @@ impl World {
             "confidential",
             "--redirect-uri",
             callback,
+            "--redirect-uri",
+            // One library's own origin, and one that takes no code from a page without TLS.
+            "https://app.example/auth/callback/regrant",
+            "--redirect-uri",
+            "https://127.0.0.1:9/cb",
             "--post-logout-redirect-uri",
             "http://127.0.0.1:9/bye",
             "--scope",
             "openid profile email offline_access",
         ]);
-        add(&["--id", "spa", "--type", "public", "--redirect-uri", callback, "--first-party"]);
+        let spa = ["--id", "spa", "--type", "public", "--redirect-uri", callback, "--first-party"];
+        let more = ["--redirect-uri", "https://127.0.0.1:9/cb", "--post-logout-redirect-uri", "http://127.0.0.1:9/bye"];
+        add(&[&spa[..], &more].concat());
         let job = add(&["--id", "job", "--type", "service", "--scope", "stock:read"]);
         let key = SigningKey::generate(Algorithm::Es256).unwrap();
         let jwks = home.path("jwks.json");
@@ -87,11 +119,16 @@ impl World {
             "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----",
             STANDARD.encode(key.to_pkcs8().unwrap())
         );
-        Self { server: home.serve(), web, job, key }
+        Self { server: home.serve(), web, job, key, authority }
     }
 
     /// Tells a program where everything is.
     fn told<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        if let Some(authority) = &self.authority {
+            for name in ["NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"] {
+                command.env(name, &authority.authority);
+            }
+        }
         command
             .env("ISSUER", &self.server.issuer)
             .env("EMAIL", EMAIL)
@@ -99,13 +136,41 @@ impl World {
             .env("WEB_SECRET", &self.web)
             .env("JOB_SECRET", &self.job)
             .env("SIGNER_KEY", &self.key)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
     }
+}
+
+fn here() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
+}
+
+/// Tests run at once, and one installation is enough.
+static INSTALLING: Mutex<()> = Mutex::new(());
+
+/// The place of the scripts, with what `package-lock.json` pins beside them.
+fn node_modules() -> PathBuf {
+    let home = here();
+    let _alone = INSTALLING.lock();
+    let changed = |path: &str| fs::metadata(home.join(path)).and_then(|file| file.modified()).ok();
+    if changed("node_modules/.package-lock.json") <= changed("package-lock.json") {
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&home);
+        output(&mut npm, "npm ci did not work, which needs the package registry");
+    }
+    home
+}
+
+/// What npm put there.
+fn version_of(package: &str) -> String {
+    let manifest = fs::read_to_string(here().join("node_modules").join(package).join("package.json")).unwrap();
+    serde_json::from_str::<serde_json::Value>(&manifest).unwrap()["version"].as_str().unwrap().to_owned()
 }
 
 /// A Python with what `requirements` wants.
 fn python(requirements: &Path) -> PathBuf {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
     let wanted = fs::read_to_string(requirements).unwrap();
+    let _alone = INSTALLING.lock();
     let stamp = root.join("installed.txt");
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return root.join("bin/python");
@@ -117,6 +182,12 @@ fn python(requirements: &Path) -> PathBuf {
     output(&mut pip, "pip did not work, which needs the package registry");
     fs::write(stamp, wanted).unwrap();
     root.join("bin/python")
+}
+
+fn in_path(program: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{program} is missing: `cargo xtask test --only prerequisites` installs it"))
 }
 
 /// Runs it to its good end; what it said.

@@ -75,8 +75,12 @@ impl Browser {
     }
 
     pub(crate) fn get(&mut self, path: &str) -> Answer {
+        self.get_with(path, &[("Sec-Fetch-Site", "cross-site")])
+    }
+
+    pub(crate) fn get_with(&mut self, path: &str, headers: &[(&str, &str)]) -> Answer {
         let path = path.strip_prefix(&self.origin).unwrap_or(path);
-        let call = self.client.get(path).header("Sec-Fetch-Site", "cross-site");
+        let call = headers.iter().fold(self.client.get(path), |call, (name, value)| call.header(name, value));
         let call = match &self.cookie {
             Some(cookie) => call.header("Cookie", &format!("other=1; regrant-dev-sso={cookie}")),
             None => call,

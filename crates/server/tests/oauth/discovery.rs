@@ -23,7 +23,7 @@ fn what_is_named_is_there_and_what_is_there_is_named() {
         assert!(!status.contains(&404), "{name}: {status:?}");
     }
     // What a later wave brings.
-    for path in ["device_authorization", "register", "par", "revocations", "check_session"] {
+    for path in ["register", "par", "revocations", "check_session"] {
         client.get(&format!("/oauth2/{path}")).send().expect(404);
         assert!(!document.to_string().contains(&format!("/oauth2/{path}")), "{path}");
     }

@@ -30,6 +30,7 @@ fn a_code_becomes_tokens_that_say_who_signed_in() {
     let (id_token, access_token) = (text(&tokens, "id_token"), text(&tokens, "access_token"));
     let id = world.verified(&id_token, "shop");
     assert_eq!((&id["nonce"], &id["azp"], &id["amr"]), (&json!("n-1"), &json!("shop"), &json!(["pwd"])));
+    assert_eq!(id["acr"], "1");
     assert!(text(&id, "sub").starts_with("usr_") && text(&id, "sid").starts_with("ses_"));
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, access_token.as_bytes());
     let half = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&digest.as_ref()[..16]);

@@ -82,8 +82,6 @@ fn what_cannot_be_a_client_is_said() {
     add(&["--id", "web", "--type", "public", "--redirect-uri", "http://app.example/"]).complains(2, &["loopback"]);
     add(&["--id", "web", "--type", "public", "--redirect-uri", "https://a.example/#x"]).complains(2, &["fragment"]);
     add(&[&["--id", "web", "--type", "public", "--pkce", "optional"][..], &uri].concat()).complains(2, &["PKCE"]);
-    add(&[&["--id", "web", "--type", "confidential", "--dpop", "required"][..], &uri].concat())
-        .complains(2, &["not built"]);
     add(&[&["--id", "web", "--type", "public", "--access-lifetime", "2d"][..], &uri].concat()).complains(2, &["a day"]);
 }
 

@@ -15,6 +15,7 @@ mod clients;
 mod completions;
 mod config;
 mod lifetimes;
+mod resources;
 #[path = "../e2e/support/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with the end-to-end tests, which use all of it")]
 mod support;

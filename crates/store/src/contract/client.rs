@@ -30,7 +30,7 @@ pub(super) async fn added(world: &World, draft: Draft) -> String {
 }
 
 fn id(text: &str) -> ClientId {
-    ClientId(text.to_owned())
+    ClientId::from(text)
 }
 
 async fn is_known(world: &World, id: &str, secret: &str) -> bool {
@@ -55,7 +55,7 @@ pub(super) async fn a_client_is_read_as_it_was_written(mut world: World) {
     assert_eq!((found.metadata.clone(), found.created_at), (expected.metadata, expected.created_at));
     assert_eq!(found.secrets.len(), 1);
     let all = world.store().clients().await.unwrap();
-    assert_eq!(all.iter().map(|client| client.id.0.as_str()).collect::<Vec<_>>(), ["job", "web"]);
+    assert_eq!(all.iter().map(|client| &*client.id.0).collect::<Vec<_>>(), ["job", "web"]);
     assert_eq!(world.store().client(id("nobody")).await, Ok(None));
 }
 

@@ -96,7 +96,7 @@ pub(super) async fn each_end_of_a_session_is_told_to_each_client_of_it_once(mut 
         drop(engine);
         // Once more changes nothing.
         session::end(&world.engine(), id, None, Reason::RevokedByUser, Actor::User).await.unwrap();
-        let told: Vec<_> = log(&world, id).await.into_iter().map(|logout| logout.client.0).collect();
+        let told: Vec<_> = log(&world, id).await.into_iter().map(|logout| String::from(logout.client)).collect();
         assert_eq!(told, ["one", "two"], "{name}");
         sessions.push((id, user));
     }
@@ -112,7 +112,7 @@ pub(super) async fn each_end_of_a_session_is_told_to_each_client_of_it_once(mut 
             let Notice { session, client, user, attempt } = notice.clone();
             assert_eq!(attempt, 1);
             assert!(sessions.contains(&(session, user)) || client == apart.id);
-            assert!(seen.insert((session, client.0)));
+            assert!(seen.insert((session, String::from(client))));
             assert_eq!(settle(&world.engine(), notice, Answered::Done).await, Ok(Outcome::Delivered));
         }
     }

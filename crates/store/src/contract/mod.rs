@@ -14,10 +14,13 @@
 )]
 
 mod client;
+pub(crate) mod device;
+mod dpop;
 mod key;
 mod logout;
 pub(crate) mod password;
 mod race;
+mod resource;
 mod rotation;
 mod row;
 mod session;
@@ -70,6 +73,8 @@ macro_rules! contract {
                 of_two_changes_by_one_token_one_wins,
                 a_change_of_another_password_than_was_checked_is_a_conflict,
                 a_sign_in_that_is_overtaken_by_a_change_counts_for_nothing,
+                a_change_on_the_page_keeps_its_session_under_a_new_reference,
+                a_change_on_the_page_of_a_session_that_is_over_changes_nothing,
             }
             each! { session, $place;
                 never_more_sessions_than_the_limit_are_alive,
@@ -133,6 +138,11 @@ macro_rules! contract {
                 a_removed_client_is_gone_within_two_seconds_everywhere,
                 the_clients_of_the_configuration_are_kept_in_step,
             }
+            each! { resource, $place;
+                a_resource_is_read_as_it_was_written,
+                a_removed_resource_is_gone_within_two_seconds_everywhere,
+                the_resources_of_the_configuration_are_kept_in_step,
+            }
             each! { single_sign_on, $place;
                 a_reference_names_a_session_as_long_as_it_lives,
                 each_proof_makes_a_new_reference_and_the_same_users_session_goes_on,
@@ -147,6 +157,24 @@ macro_rules! contract {
                 the_end_of_everybodys_sessions_ends_what_outlives_them,
                 a_consent_grows_and_its_end_ends_what_it_allowed,
                 what_may_be_used_once_is_used_by_one,
+                the_applications_with_access_are_those_that_were_allowed_or_hold_a_living_grant,
+            }
+            each! { dpop, $place;
+                a_bound_grant_renews_itself_for_its_key_alone,
+                holder_and_thief_at_once_make_one_successor_for_the_holder,
+                a_proof_renews_once,
+                a_code_keeps_the_key_that_it_names,
+                what_was_used_once_is_forgotten_however_much_it_is,
+            }
+            each! { device, $place;
+                what_was_allowed_is_given_once_as_the_session_or_for_longer,
+                of_many_questions_at_once_one_gets_the_tokens_and_the_others_end_it,
+                an_answer_counts_once_and_in_time,
+                who_does_not_wait_is_told_to_wait_longer,
+                never_more_wrong_codes_than_may_be_are_looked_up,
+                a_network_gets_no_end_of_codes_for_public_clients,
+                what_was_not_fetched_ends_with_what_it_hangs_on,
+                codes_are_forgotten_a_day_after_their_end,
             }
             each! { logout, $place;
                 each_end_of_a_session_is_told_to_each_client_of_it_once,

@@ -7,13 +7,15 @@ use regrant_engine::{
     event::{Actor, Event, EventKind},
     id::Epoch,
     login::SignIn,
-    password_change::{self, Changed},
-    ports::{Loaded, PasswordChange, PasswordChanged, Verdict},
-    reason::{Reason, WireReason},
+    password_change::{self, Changed, ChangedOnPage},
+    ports::{Loaded, PasswordChange, PasswordChanged, TimelineOf, Verdict},
+    reason::{Life, Reason, WireReason},
     refresh::{Decision, Intent, Refusal, raise},
+    session,
     token::Endpoint,
 };
 
+use super::single_sign_on;
 use super::world::{FIREFOX, HOME, PASSWORD, Seen, Signed, World, at_once, context, try_sign_in, use_token};
 
 const NEW: &str = "a goat eats almost all";
@@ -202,4 +204,59 @@ pub(super) async fn a_sign_in_that_is_overtaken_by_a_change_counts_for_nothing(w
         password = new;
         world.pass(regrant_engine::time::Seconds::HOUR);
     }
+}
+
+/// Whoever is signed in at the provider has no token, only a reference: it is made anew, and all else of the user ends.
+pub(super) async fn a_change_on_the_page_keeps_its_session_under_a_new_reference(mut world: World) {
+    let ada = world.user("ada").await;
+    let other = world.sign_in("ada").await;
+    let client = single_sign_on::app(&world, "app").await;
+    let before = single_sign_on::sign_in(&world, "ada", None).await;
+    let mut granted = Vec::new();
+    for scope in ["a", "a offline_access"] {
+        let code = single_sign_on::code(&world, &client, &before, scope).await;
+        granted.push(single_sign_on::tokens(&world, &client, &code).await.expect("tokens"));
+    }
+    let signed_in = single_sign_on::seen(&world, &before).await.unwrap();
+    let engine = world.engine();
+    let change = |current: &'static str, new: &'static str| {
+        let (engine, signed_in) = (Arc::clone(&engine), signed_in.clone());
+        async move {
+            let context = context(&engine, HOME, FIREFOX);
+            password_change::change_on_page(&engine, &signed_in, context, current, new).await.unwrap()
+        }
+    };
+    assert!(matches!(change("not that one at all", NEW).await, ChangedOnPage::Wrong));
+    assert!(matches!(change(PASSWORD, "short").await, ChangedOnPage::Refused(_)));
+    assert!(single_sign_on::seen(&world, &before).await.is_some(), "nothing changed");
+    let ChangedOnPage::Done { reference, .. } = change(PASSWORD, NEW).await else { panic!("it changed") };
+    drop(engine);
+    world.crash().await;
+
+    assert_eq!(single_sign_on::seen(&world, &before).await, None, "worth nothing");
+    let after = single_sign_on::seen(&world, reference.expose()).await.expect("it goes on");
+    assert_eq!(after.record.session.id, signed_in.record.session.id);
+    assert_eq!((after.record.grant.epoch.0, after.record.grant.generation.0), (1, 1));
+    assert_eq!(world.ended(other.session).await, Some(Reason::PasswordChanged));
+    for tokens in &granted {
+        let grant = world.store().grant(tokens.grant).await.unwrap().unwrap().state.grant;
+        assert!(matches!(grant.life, Life::Ended { reason: Reason::PasswordChanged, .. }), "{:?}", grant.life);
+    }
+    let engine = world.engine();
+    assert!(matches!(try_sign_in(&engine, "ada", PASSWORD, HOME, None).await, SignIn::Wrong));
+    assert!(matches!(try_sign_in(&engine, "ada", NEW, HOME, None).await, SignIn::Granted(_)));
+    let told = engine.store.timeline(TimelineOf::User(ada), 50).await.unwrap();
+    assert_eq!(told.iter().filter(|event| event.kind == EventKind::PasswordChanged).count(), 1);
+}
+
+pub(super) async fn a_change_on_the_page_of_a_session_that_is_over_changes_nothing(world: World) {
+    world.user("ada").await;
+    let reference = single_sign_on::sign_in(&world, "ada", None).await;
+    let signed_in = single_sign_on::seen(&world, &reference).await.unwrap();
+    let engine = world.engine();
+    session::end(&engine, signed_in.record.session.id, None, Reason::RevokedByUser, Actor::User).await.unwrap();
+    let context = context(&engine, HOME, FIREFOX);
+    let changed = password_change::change_on_page(&engine, &signed_in, context, PASSWORD, NEW).await.unwrap();
+    assert!(matches!(changed, ChangedOnPage::Over), "{changed:?}");
+    world.sign_in("ada").await;
 }

@@ -83,8 +83,8 @@ pub(super) async fn every_grant_is_read_as_it_was_written(mut world: World) {
         assert_eq!(before.state.user, Owner::Active(grant.epoch));
         let facts = Facts {
             auth_time: session.auth_time,
-            amr: session.amr.clone(),
-            roles: vec![],
+            amr: session.amr.clone().into(),
+            roles: [].into(),
             identifier: Some("ada".to_owned()),
             attributes: None,
         };
@@ -141,14 +141,14 @@ fn grants(base: &Grant) -> impl Strategy<Value = Grant> + use<> {
             session: Some(SessionId::from_bytes(session)),
             salt: Salt(salt),
             key: KeyId(key),
-            client: ClientId(client),
+            client: ClientId::from(client),
             holding,
             kind,
             generation,
             fence,
             newest_used,
-            scope,
-            audience,
+            scope: scope.into(),
+            audience: audience.into(),
             issued_at: times[0],
             rotated_at: times[1],
             last_event: times[2],

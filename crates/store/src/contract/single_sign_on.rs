@@ -79,7 +79,7 @@ pub(super) async fn app_told_at(world: &World, id: &str, uri: Option<&str>) -> A
     let draft = Draft { client_type: ClientType::Confidential, pkce: Some(client::Requirement::Optional), ..draft };
     let client = client::prepare(draft, ManagedBy::Operator, world.engine().now()).unwrap();
     client::add(&world.engine(), client).await.unwrap();
-    world.engine().client(&ClientId(id.to_owned())).await.unwrap().unwrap()
+    world.engine().client(&ClientId::from(id)).await.unwrap().unwrap()
 }
 
 pub(super) async fn code(world: &World, client: &Arc<Client>, reference: &str, scope: &str) -> String {
@@ -87,20 +87,20 @@ pub(super) async fn code(world: &World, client: &Arc<Client>, reference: &str, s
     let request =
         Request { response_type: Some("code"), redirect_uri: Some(CALLBACK), scope: Some(scope), ..Request::default() };
     let to = authorize::destination(Some(Arc::clone(client)), &request).unwrap();
-    let asked = authorize::check(to, &request, &engine.settings).unwrap();
+    let asked = authorize::check(to, &request, &engine.settings, &engine.registry().await.unwrap()).unwrap();
     let signed_in = seen(world, reference).await.expect("signed in");
     code::issue(&engine, &asked, &signed_in).await.unwrap().to_string()
 }
 
 pub(super) async fn tokens(world: &World, client: &Arc<Client>, code: &str) -> Option<Box<Tokens>> {
-    let redeemed = redeem(&world.engine(), client, code, Some(CALLBACK), None, here(world)).await.unwrap();
-    redeemed.map(|Granted { tokens, .. }| tokens)
+    let redeemed = redeem(&world.engine(), client, code, Some(CALLBACK), None, &[], None, here(world)).await.unwrap();
+    redeemed.granted().map(|Granted { tokens, .. }| tokens)
 }
 
 async fn refresh(world: &World, client: &Arc<Client>, token: &str) -> Result<String, WireReason> {
     let engine = world.engine();
     let presented = engine.refresh_keys.open(Endpoint::OAuth, token).unwrap();
-    match renew(&engine, client, presented, None, here(world)).await.unwrap() {
+    match renew(&engine, client, presented, None, &[], None, here(world)).await.unwrap() {
         Renewed::Granted(granted) => Ok(text(&granted.tokens)),
         Renewed::Not(Refreshed::Over(reason)) => Err(reason),
         Renewed::Not(other) => panic!("{other:?}"),
@@ -174,10 +174,13 @@ pub(super) async fn of_many_redemptions_at_once_one_is_the_first_and_the_others_
     let reference = sign_in(&world, "ada", None).await;
     for _ in 0..5 {
         let code = code(&world, &client, &reference, "a").await;
-        let work = (0..6).map(|_| {
-            let (engine, client, code, context) = (world.engine(), Arc::clone(&client), code.clone(), here(&world));
-            async move { redeem(&engine, &client, &code, Some(CALLBACK), None, context).await.unwrap() }
-        });
+        let work =
+            (0..6).map(|_| {
+                let (engine, client, code, context) = (world.engine(), Arc::clone(&client), code.clone(), here(&world));
+                async move {
+                    redeem(&engine, &client, &code, Some(CALLBACK), None, &[], None, context).await.unwrap().granted()
+                }
+            });
         let granted: Vec<_> = at_once(work.collect()).await.into_iter().flatten().collect();
         let [Granted { tokens, .. }] = granted.as_slice() else { panic!("{} were granted", granted.len()) };
         assert_eq!(refresh(&world, &client, &text(tokens)).await, Err(WireReason::Reused));
@@ -210,7 +213,7 @@ pub(super) async fn a_code_against_an_end_gives_nothing_that_lives_on(world: Wor
         let code = code(&world, &client, &reference, "a").await;
         let redeeming = {
             let (engine, client, context) = (world.engine(), Arc::clone(&client), here(&world));
-            async move { redeem(&engine, &client, &code, Some(CALLBACK), None, context).await.unwrap() }
+            async move { redeem(&engine, &client, &code, Some(CALLBACK), None, &[], None, context).await.unwrap().granted() }
         };
         let ending = {
             let engine = world.engine();
@@ -398,4 +401,43 @@ pub(crate) async fn every_request(world: &World) {
     world.store().logouts(session).await.unwrap();
     client::rotate_secret(&world.engine(), &client.id, Seconds(1)).await.unwrap();
     client::remove(&world.engine(), &client.id).await.unwrap();
+}
+
+pub(super) async fn the_applications_with_access_are_those_that_were_allowed_or_hold_a_living_grant(world: World) {
+    let ada = world.user("ada").await;
+    let bob = world.user("bob").await;
+    let engine = world.engine();
+    let client = app(&world, "app").await;
+    let asked = app(&world, "asked").await;
+    let reference = sign_in(&world, "ada", None).await;
+    let (session, _) = session_of(seen(&world, &reference).await.as_ref());
+    assert_eq!(consent::applications(&engine, ada).await.unwrap(), vec![]);
+    consent::give(&engine, ada, session, &asked.id, "a b", &here(&world)).await.unwrap();
+    for scope in ["a", "a offline_access", "b"] {
+        let code = code(&world, &client, &reference, scope).await;
+        tokens(&world, &client, &code).await.expect("tokens");
+    }
+    let seen_of = async |user| {
+        let applications = consent::applications(&world.engine(), user).await.unwrap();
+        let told =
+            applications.into_iter().map(|app| (app.client.id.0.to_string(), app.scope, app.online, app.offline));
+        told.collect::<Vec<_>>()
+    };
+    let mut found = seen_of(ada).await;
+    let mut scope: Vec<&str> = found[0].1.split(' ').collect();
+    scope.sort_unstable();
+    assert_eq!(scope, ["a", "b", "offline_access"]);
+    found[0].1 = String::new();
+    let only_asked = ("asked".to_owned(), "a b".to_owned(), false, false);
+    assert_eq!(found, [("app".to_owned(), String::new(), true, true), only_asked.clone()]);
+    assert_eq!(seen_of(bob).await, [], "nobody else's");
+    // What ends with the session is gone with it; what outlives it stays.
+    session::end(&engine, session, None, Reason::SignedOut, Actor::User).await.unwrap();
+    let found = seen_of(ada).await;
+    assert_eq!(found, [("app".to_owned(), "a offline_access".to_owned(), false, true), only_asked.clone()]);
+    // A deadline that has passed is an end, before anybody writes it.
+    world.pass(Seconds::days(91));
+    assert_eq!(seen_of(ada).await, [only_asked]);
+    assert!(consent::withdraw(&engine, ada, &asked.id, Actor::User).await.unwrap());
+    assert_eq!(seen_of(ada).await, []);
 }

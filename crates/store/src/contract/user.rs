@@ -29,7 +29,7 @@ async fn all(world: &World) -> Vec<UserId> {
 
 pub(super) async fn users_are_added_all_or_none(world: World) {
     let engine = world.engine();
-    world.store().add_role("editor".to_owned(), engine.now()).await.unwrap();
+    world.store().add_role("editor".to_owned(), Some("edits".to_owned()), engine.now()).await.unwrap();
     let first = prepared(&world, &["ada", "ada@example.com"], &["editor"]);
     assert_eq!(user::add(&engine, vec![first.clone()]).await, Ok(UsersAdded::Added));
 
@@ -61,8 +61,8 @@ pub(super) async fn an_identifier_belongs_to_one_user_also_in_a_race(world: Worl
 
 pub(super) async fn a_user_is_read_as_it_was_written(mut world: World) {
     let engine = world.engine();
-    world.store().add_role("b-role".to_owned(), engine.now()).await.unwrap();
-    world.store().add_role("a-role".to_owned(), engine.now()).await.unwrap();
+    world.store().add_role("b-role".to_owned(), None, engine.now()).await.unwrap();
+    world.store().add_role("a-role".to_owned(), None, engine.now()).await.unwrap();
     let claims = serde_json::json!({"name": "Ada \u{1f98a}", "n": 1.5, "deep": {"list": [null, true, "x"]}});
     let draft = UserDraft {
         claims: claims.as_object().unwrap().clone(),
@@ -162,9 +162,9 @@ pub(super) async fn roles_are_in_the_very_next_access_token(world: World) {
     let ada = world.user("ada").await;
     let store = world.store();
     assert_eq!(set_role(&world, ADMIN_ROLE, named("ada"), true).await, RoleChanged::NoSuchRole);
-    assert_eq!(store.add_role(ADMIN_ROLE.to_owned(), world.engine().now()).await, Ok(true));
-    assert_eq!(store.add_role(ADMIN_ROLE.to_owned(), world.engine().now()).await, Ok(false));
-    store.add_role("editor".to_owned(), world.engine().now()).await.unwrap();
+    assert_eq!(store.add_role(ADMIN_ROLE.to_owned(), None, world.engine().now()).await, Ok(true));
+    assert_eq!(store.add_role(ADMIN_ROLE.to_owned(), None, world.engine().now()).await, Ok(false));
+    store.add_role("editor".to_owned(), Some("edits".to_owned()), world.engine().now()).await.unwrap();
     assert_eq!(set_role(&world, ADMIN_ROLE, named("nobody"), true).await, RoleChanged::NoSuchUser);
     assert_eq!(set_role(&world, ADMIN_ROLE, named("ada"), true).await, RoleChanged::Changed);
     assert_eq!(set_role(&world, ADMIN_ROLE, UserSelector::Id(ada), true).await, RoleChanged::Unchanged);
@@ -174,7 +174,8 @@ pub(super) async fn roles_are_in_the_very_next_access_token(world: World) {
     set_role(&world, "editor", named("ada"), true).await;
     let (token, roles) = rotate(&world, &signed.token).await;
     assert_eq!(roles, [ADMIN_ROLE, "editor"]);
-    assert_eq!(store.roles().await, Ok(vec![(ADMIN_ROLE.to_owned(), 1), ("editor".to_owned(), 1)]));
+    let editor = ("editor".to_owned(), Some("edits".to_owned()), 1);
+    assert_eq!(roles_now(&world).await, [(ADMIN_ROLE.to_owned(), None, 1), editor]);
 
     assert_eq!(set_role(&world, ADMIN_ROLE, named("ada"), false).await, RoleChanged::Changed);
     assert_eq!(set_role(&world, ADMIN_ROLE, named("ada"), false).await, RoleChanged::Unchanged);
@@ -188,10 +189,15 @@ pub(super) async fn roles_are_in_the_very_next_access_token(world: World) {
     assert_eq!(store.remove_role("editor".to_owned()).await, Ok(false));
     let (_, roles) = rotate(&world, &token).await;
     assert_eq!(roles, [""; 0]);
-    assert_eq!(store.roles().await, Ok(vec![(ADMIN_ROLE.to_owned(), 0)]));
+    assert_eq!(roles_now(&world).await, [(ADMIN_ROLE.to_owned(), None, 0)]);
     let kinds: Vec<_> = store.timeline(TimelineOf::User(ada), 100).await.unwrap();
     let count = |kind| kinds.iter().filter(|event| event.kind == kind).count();
     assert_eq!((count(EventKind::RoleGranted), count(EventKind::RoleRevoked)), (2, 1));
+}
+
+async fn roles_now(world: &World) -> Vec<(String, Option<String>, u64)> {
+    let known = world.store().roles().await.unwrap();
+    known.into_iter().map(|role| (role.name, role.description, role.users)).collect()
 }
 
 async fn set_role(world: &World, role: &str, user: UserSelector, has: bool) -> RoleChanged {
@@ -227,5 +233,5 @@ async fn rotate(world: &World, token: &str) -> (String, Vec<String>) {
     let refreshed = try_token(&world.engine(), token, Intent::Rotate, HOME, FIREFOX).await.unwrap();
     let Refreshed::Tokens(tokens) = refreshed else { panic!("{refreshed:?}") };
     let next = tokens.refresh_token.as_ref().unwrap().expose().to_owned();
-    (next, tokens.facts.roles.clone())
+    (next, tokens.facts.roles.to_vec())
 }

@@ -142,6 +142,7 @@ impl World {
             digests: Digests::new(SEALING_SECRET).unwrap(),
             hasher: Hasher::new(CHEAP, 8, 1000, Arc::clone(&random)).unwrap(),
             clients: Clients::default(),
+            resources: regrant_engine::resource::Resources::default(),
             settings: self.settings.clone(),
             random,
             observer: Arc::new(Unobserved),
@@ -276,6 +277,7 @@ impl Seen {
             Refreshed::Ended => Self::SignedOut,
             Refreshed::Over(reason) => Self::Over(*reason),
             Refreshed::Refused(refusal) => Self::Refused(*refusal),
+            Refreshed::Elsewhere => panic!("nobody asks for a resource"),
             Refreshed::Limited(_) => Self::Limited,
         }
     }

@@ -39,7 +39,7 @@ pub(super) async fn claim(db: &Db, claim: &LogoutClaim) -> Result<Vec<Notice>, F
     while clients < claim.clients {
         let Some(client) = next_client(db, &after).await? else { break };
         after.clone_from(&client);
-        if claim.busy.iter().any(|busy| busy.0 == client) {
+        if claim.busy.iter().any(|busy| *busy.0 == *client) {
             continue;
         }
         let due = due(db, &client, claim).await?;
@@ -54,7 +54,7 @@ pub(super) async fn claim(db: &Db, claim: &LogoutClaim) -> Result<Vec<Notice>, F
                 .await?;
             if taken == 1 {
                 let attempt = attempts.saturating_add(1);
-                claimed.push(Notice { client: ClientId(client.clone()), session, user, attempt });
+                claimed.push(Notice { client: ClientId::from(client.as_str()), session, user, attempt });
             }
         }
     }
@@ -111,7 +111,7 @@ pub(super) async fn settle(
              AND state = 'waiting' AND ($3 = 'delivered' OR attempts = $6)",
             &[
                 &uuid(notice.session.as_bytes()),
-                &notice.client.0,
+                &&*notice.client.0,
                 &state,
                 &at.millis(),
                 // What a stranger answered may hold anything.
@@ -131,7 +131,7 @@ pub(super) async fn of_session(db: &Db, session: SessionId) -> Result<Vec<Logout
     let mut logouts = Vec::new();
     for row in db.rows(sql, &[&uuid(session.as_bytes())]).await? {
         let mut columns = Columns::new(&row);
-        let client = ClientId(columns.take()?);
+        let client = ClientId(columns.shared()?);
         let (at, attempts, state) = (columns.time()?, columns.number()?, columns.take::<&str>()?);
         let (then, last_error): (Time, Option<String>) = (columns.time()?, columns.take()?);
         let standing = match state {

@@ -23,7 +23,7 @@ async fn insert(db: &Db, client: &Client) -> Result<(), Fault> {
     db.run(
         "INSERT INTO clients (id, managed_by, metadata, is_told, created_at) VALUES ($1, $2, $3, $4, $5)",
         &[
-            &client.id.0,
+            &&*client.id.0,
             &client.managed_by.as_str(),
             &serde_json::to_string(&client.metadata)?,
             &client.metadata.backchannel_logout_uri.is_some(),
@@ -42,7 +42,7 @@ async fn insert_secret(db: &Db, client: &ClientId, secret: &StoredSecret) -> Res
         "INSERT INTO client_secrets (client_id, id, hash, created_at, expires_at, last_used_at) \
          VALUES ($1, $2, $3, $4, $5, $6)",
         &[
-            &client.0,
+            &&*client.0,
             &i64::from(secret.id.0),
             &secret.hash.as_slice(),
             &secret.created_at.millis(),
@@ -64,12 +64,12 @@ pub(super) async fn find(db: &Db, id: &ClientId) -> Result<Option<Client>, Fault
 
 /// Whether there is such a client; it stays until the transaction ends.
 pub(super) async fn holds(db: &Db, id: &ClientId) -> Result<bool, Fault> {
-    Ok(db.row("SELECT 1 FROM clients WHERE id = $1 FOR SHARE", &[&id.0]).await?.is_some())
+    Ok(db.row("SELECT 1 FROM clients WHERE id = $1 FOR SHARE", &[&&*id.0]).await?.is_some())
 }
 
 /// The client for a change of it: whoever grants something to it has finished, or waits.
 async fn lock(db: &Db, id: &ClientId) -> Result<Option<Client>, Fault> {
-    if id.0.contains('\0') || db.row("SELECT 1 FROM clients WHERE id = $1 FOR UPDATE", &[&id.0]).await?.is_none() {
+    if id.0.contains('\0') || db.row("SELECT 1 FROM clients WHERE id = $1 FOR UPDATE", &[&&*id.0]).await?.is_none() {
         return Ok(None);
     }
     find(db, id).await
@@ -87,7 +87,7 @@ async fn read(db: &Db, condition: &str, id: &str) -> Result<Vec<Client>, Fault> 
     let mut clients = Vec::new();
     for row in db.rows(&sql, &[&id]).await? {
         let mut columns = Columns::new(&row);
-        let id = ClientId(columns.take()?);
+        let id = ClientId(columns.shared()?);
         clients.push(Client {
             managed_by: columns.name()?,
             metadata: serde_json::from_str(columns.take()?)?,
@@ -103,7 +103,7 @@ async fn secrets(db: &Db, client: &ClientId) -> Result<Vec<StoredSecret>, Fault>
     let sql = "SELECT id, hash, created_at, expires_at, last_used_at FROM client_secrets WHERE client_id = $1 \
          ORDER BY id DESC";
     let mut secrets = Vec::new();
-    for row in db.rows(sql, &[&client.0]).await? {
+    for row in db.rows(sql, &[&&*client.0]).await? {
         let mut columns = Columns::new(&row);
         secrets.push(StoredSecret {
             id: SecretId(columns.number()?),
@@ -135,10 +135,10 @@ pub(super) async fn rotate_secret(
     // With the new one there are as many as may be.
     for old in client.secrets.iter().skip(secret::MOST - 1) {
         let sql = "DELETE FROM client_secrets WHERE client_id = $1 AND id = $2";
-        db.run(sql, &[&id.0, &i64::from(old.id.0)]).await?;
+        db.run(sql, &[&&*id.0, &i64::from(old.id.0)]).await?;
     }
     let sql = "UPDATE client_secrets SET expires_at = $3 WHERE client_id = $1 AND id = $2";
-    db.run(sql, &[&id.0, &i64::from(newest.id.0), &keep_until.millis()]).await?;
+    db.run(sql, &[&&*id.0, &i64::from(newest.id.0), &keep_until.millis()]).await?;
     let next = StoredSecret {
         id: SecretId(newest.id.0.saturating_add(1)),
         hash: *hash,
@@ -155,7 +155,7 @@ pub(super) async fn note_secret(db: &Db, id: &ClientId, secret: SecretId, at: Ti
     db.run(
         "UPDATE client_secrets SET last_used_at = GREATEST(COALESCE(last_used_at, $3), $3) \
          WHERE client_id = $1 AND id = $2",
-        &[&id.0, &i64::from(secret.0), &at.millis()],
+        &[&&*id.0, &i64::from(secret.0), &at.millis()],
     )
     .await?;
     Ok(())
@@ -178,13 +178,13 @@ async fn erase(db: &Db, id: &ClientId, end: End) -> Result<u64, Fault> {
     db.strongly().await?;
     let sql = "UPDATE grants SET ended_at = $2, end_reason = $3 \
          WHERE client_id = $1 AND endpoint = 'oauth' AND ended_at IS NULL";
-    let ended = db.run(sql, &[&id.0, &end.at.millis(), &end.reason.as_str()]).await?;
-    for table in ["client_secrets", "codes", "consents"] {
-        db.run(&format!("DELETE FROM {table} WHERE client_id = $1"), &[&id.0]).await?;
+    let ended = db.run(sql, &[&&*id.0, &end.at.millis(), &end.reason.as_str()]).await?;
+    for table in ["client_secrets", "codes", "device_codes", "consents"] {
+        db.run(&format!("DELETE FROM {table} WHERE client_id = $1"), &[&&*id.0]).await?;
     }
     // Nobody is left to be told.
-    db.run("DELETE FROM logouts WHERE client_id = $1 AND state = 'waiting'", &[&id.0]).await?;
-    db.run("DELETE FROM clients WHERE id = $1", &[&id.0]).await?;
+    db.run("DELETE FROM logouts WHERE client_id = $1 AND state = 'waiting'", &[&&*id.0]).await?;
+    db.run("DELETE FROM clients WHERE id = $1", &[&&*id.0]).await?;
     Ok(ended)
 }
 
@@ -227,13 +227,13 @@ pub(super) async fn keep(db: &Db, wanted: &[Client], end: End) -> Result<Clients
         db.run(
             "UPDATE clients SET metadata = $2, is_told = $3 WHERE id = $1",
             &[
-                &wanted.id.0,
+                &&*wanted.id.0,
                 &serde_json::to_string(&wanted.metadata)?,
                 &wanted.metadata.backchannel_logout_uri.is_some(),
             ],
         )
         .await?;
-        db.run("DELETE FROM client_secrets WHERE client_id = $1", &[&wanted.id.0]).await?;
+        db.run("DELETE FROM client_secrets WHERE client_id = $1", &[&&*wanted.id.0]).await?;
         for secret in &wanted.secrets {
             // Which one was used when is remembered as long as it is the same secret.
             let before = known.secrets.iter().find(|known| known.hash == secret.hash);

@@ -4,9 +4,10 @@ use std::sync::LazyLock;
 
 use regrant_engine::{
     code::{Code, LoadedCode},
+    event::Event,
     id::{ClientId, Epoch, GrantRef, SessionId, UserId},
     ports::{CodeJudge, Facts, Loaded, Redemption, Wanted},
-    refresh::Authentication,
+    refresh::{Authentication, KeyThumbprint},
     time::Time,
     token::GrantId,
 };
@@ -14,7 +15,7 @@ use regrant_engine::{
 use super::{
     client, event,
     fault::Fault,
-    grant::{self, COLUMNS},
+    grant::{self, COLUMNS, SESSION_UNTIL},
     pool::Db,
     refresh,
     row::{Columns, shard, uuid},
@@ -25,10 +26,11 @@ use super::{
 pub(super) async fn add(db: &Db, code: &Code) -> Result<(), Fault> {
     db.run(
         "INSERT INTO codes (hash, client_id, user_id, session_id, epoch, redirect_uri, scope, audience, nonce, challenge, \
-         auth_time, amr, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+         auth_time, amr, created_at, expires_at, bound_key) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         &[
             &code.hash.as_slice(),
-            &code.client.0,
+            &&*code.client.0,
             &uuid(code.user.as_bytes()),
             &uuid(code.session.as_bytes()),
             &i64::from(code.epoch.0),
@@ -41,6 +43,7 @@ pub(super) async fn add(db: &Db, code: &Code) -> Result<(), Fault> {
             &code.authentication.amr.join(" "),
             &code.created_at.millis(),
             &code.expires_at.millis(),
+            &code.key.as_ref().map(|key| key.0.as_slice()),
         ],
     )
     .await?;
@@ -63,26 +66,31 @@ pub(super) async fn redeem(db: &Db, hash: &[u8; 32], judge: &CodeJudge) -> Resul
             refresh::refresh_of_locked(db, grant, Wanted::Roles, ending).await?;
         }
         Redemption::Granted { loaded, authentication, event, .. } => {
-            let grant = &loaded.state.grant;
-            // The proof that it comes from, and not a later one, is kept with it.
-            let Authentication { auth_time, amr } = authentication.clone();
-            grant::insert(db, grant, &Facts { auth_time, amr, ..(*loaded.facts).clone() }).await?;
+            issue(db, loaded, authentication, event).await?;
             let sql = "UPDATE codes SET grant_id = $2 WHERE hash = $1";
-            db.run(sql, &[&hash.as_slice(), &uuid(&grant.id.0)]).await?;
-            event::insert(db, shard(&grant.id), event).await?;
+            db.run(sql, &[&hash.as_slice(), &uuid(&loaded.state.grant.id.0)]).await?;
         }
     }
     Ok(redemption)
 }
 
+/// Writes the grant that a code became.
+pub(super) async fn issue(db: &Db, loaded: &Loaded, proof: &Authentication, told: &Event) -> Result<(), Fault> {
+    let grant = &loaded.state.grant;
+    // The proof that it comes from, and not a later one, is kept with it.
+    let Authentication { auth_time, amr } = proof.clone();
+    grant::insert(db, grant, &Facts { auth_time, amr: amr.into(), ..(*loaded.facts).clone() }).await?;
+    event::insert(db, shard(&grant.id), told).await
+}
+
 async fn load(db: &Db, hash: &[u8; 32]) -> Result<Option<LoadedCode>, Fault> {
     let sql = "SELECT client_id, user_id, session_id, epoch, redirect_uri, scope, audience, nonce, challenge, auth_time, amr, \
-         created_at, expires_at, grant_id FROM codes WHERE hash = $1 FOR UPDATE";
+         created_at, expires_at, bound_key, grant_id FROM codes WHERE hash = $1 FOR UPDATE";
     let Some(row) = db.row(sql, &[&hash.as_slice()]).await? else { return Ok(None) };
     let mut columns = Columns::new(&row);
     let code = Code {
         hash: *hash,
-        client: ClientId(columns.take()?),
+        client: ClientId(columns.shared()?),
         user: UserId::from_bytes(columns.id()?),
         session: SessionId::from_bytes(columns.id()?),
         epoch: Epoch(columns.number()?),
@@ -94,16 +102,22 @@ async fn load(db: &Db, hash: &[u8; 32]) -> Result<Option<LoadedCode>, Fault> {
         authentication: Authentication { auth_time: columns.time()?, amr: columns.words()? },
         created_at: columns.time()?,
         expires_at: columns.time()?,
+        key: columns.bytes_or_none()?.map(KeyThumbprint),
     };
     let redeemed = columns.id_or_none()?.map(GrantId);
-    Ok(Some(LoadedCode {
+    hangs_on(db, code, redeemed).await.map(Some)
+}
+
+/// A code with what its redemption depends on.
+pub(super) async fn hangs_on(db: &Db, code: Code, redeemed: Option<GrantId>) -> Result<LoadedCode, Fault> {
+    Ok(LoadedCode {
         redeemed,
         session: session::by_id(db, code.session).await?,
         user: single_sign_on::owner(db, code.user).await?,
         facts: facts(db, &code).await?,
         client_exists: client::holds(db, &code.client).await?,
         code,
-    }))
+    })
 }
 
 /// What tokens tell of the user; nothing of one who is gone.
@@ -112,13 +126,13 @@ async fn facts(db: &Db, code: &Code) -> Result<Facts, Fault> {
         LazyLock::new(|| format!("SELECT {ROLES}, shown, claims FROM users u WHERE u.id = $1"));
     let Authentication { auth_time, amr } = code.authentication.clone();
     let Some(row) = db.row(&SQL, &[&uuid(code.user.as_bytes())]).await? else {
-        return Ok(Facts { auth_time, amr, roles: vec![], identifier: None, attributes: None });
+        return Ok(Facts { auth_time, amr: amr.into(), roles: [].into(), identifier: None, attributes: None });
     };
     let mut columns = Columns::new(&row);
     Ok(Facts {
         auth_time,
-        amr,
-        roles: session::sorted(columns.words()?),
+        amr: amr.into(),
+        roles: session::sorted(columns.words()?).into(),
         identifier: columns.take()?,
         attributes: refresh::attributes(columns.take()?),
     })
@@ -132,14 +146,8 @@ pub(super) async fn authentication(db: &Db, grant: &GrantId) -> Result<Option<Au
 }
 
 pub(super) async fn grant(db: &Db, of: GrantRef) -> Result<Option<Loaded>, Fault> {
-    static SQL: LazyLock<String> = LazyLock::new(|| {
-        format!(
-            "SELECT {COLUMNS}, CASE WHEN g.endpoint = 'oauth' AND g.session_id IS NOT NULL THEN \
-             (SELECT LEAST(o.idle_deadline, o.absolute_deadline) FROM sessions s JOIN grants o \
-              ON o.shard = s.shard AND o.id = s.grant_id WHERE s.shard = g.shard AND s.id = g.session_id) END \
-             FROM grants g WHERE g.public_id = $1"
-        )
-    });
+    static SQL: LazyLock<String> =
+        LazyLock::new(|| format!("SELECT {COLUMNS}, {SESSION_UNTIL} FROM grants g WHERE g.public_id = $1"));
     let Some(row) = db.row(&SQL, &[&uuid(of.as_bytes())]).await? else { return Ok(None) };
     let mut columns = Columns::new(&row);
     let mut record = grant::read(&mut columns)?;

@@ -26,6 +26,11 @@ pub(super) const COLUMNS: &str = "g.id, g.public_id, g.user_id, g.session_id, g.
      g.network, g.address, g.prefix, g.networks, g.points, g.worst_replay, g.rotations_since, g.rotations, g.replays_since, \
      g.replays, g.auth_time, g.amr, g.roles, g.session_until";
 
+/// Until when the session of a grant lives that is not its session's own, asked without a lock.
+pub(super) const SESSION_UNTIL: &str = "CASE WHEN g.endpoint = 'oauth' AND g.session_id IS NOT NULL THEN \
+     (SELECT LEAST(o.idle_deadline, o.absolute_deadline) FROM sessions s JOIN grants o \
+      ON o.shard = s.shard AND o.id = s.grant_id WHERE s.shard = g.shard AND s.id = g.session_id) END";
+
 /// A grant, and what else a use of it needs to know.
 pub(super) struct Record {
     pub(super) grant: Grant,
@@ -52,11 +57,11 @@ pub(super) fn read(columns: &mut Columns<'_>) -> Result<Record, Fault> {
     let public_id = GrantRef::from_bytes(columns.id()?);
     let user = UserId::from_bytes(columns.id()?);
     let session = columns.id_or_none()?.map(SessionId::from_bytes);
-    let client = ClientId(columns.take()?);
+    let client = ClientId(columns.shared()?);
     let endpoint = endpoint(columns.take()?)?;
     let kind = columns.name()?;
     let salt = Salt(columns.bytes()?);
-    let (scope, audience) = (columns.take()?, columns.take()?);
+    let (scope, audience) = (columns.shared()?, columns.shared()?);
     let issued_at = columns.time()?;
     let epoch = Epoch(columns.number()?);
     let holding: &str = columns.take()?;
@@ -133,7 +138,7 @@ impl Record {
     /// What is decided on. All that could end a grant is written into its row when it happens, so nothing else is asked.
     pub(super) fn loaded(self, identifier: Option<String>, attributes: Option<Arc<str>>) -> Loaded {
         let Self { grant, auth_time, amr, roles, session_until, renewals: _ } = self;
-        let facts = Arc::new(Facts { auth_time, amr, roles, identifier, attributes });
+        let facts = Arc::new(Facts { auth_time, amr: amr.into(), roles: roles.into(), identifier, attributes });
         let state = State {
             session: grant.session.map(|_| Life::Alive),
             session_until,
@@ -237,12 +242,12 @@ pub(super) async fn insert(db: &Db, grant: &Grant, facts: &Facts) -> Result<(), 
             &uuid(grant.public_id.as_bytes()),
             &uuid(grant.user.as_bytes()),
             &session,
-            &grant.client.0,
+            &&*grant.client.0,
             &endpoint_name(grant.endpoint),
             &grant.kind.as_str(),
             &grant.salt.0.as_slice(),
-            &grant.scope,
-            &grant.audience,
+            &&*grant.scope,
+            &&*grant.audience,
             &grant.issued_at.millis(),
             &facts.auth_time.millis(),
             &facts.amr.join(" "),

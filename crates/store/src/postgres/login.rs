@@ -67,20 +67,27 @@ pub(super) async fn note_failure(
     window: Seconds,
     told: &Event,
 ) -> Result<(), Fault> {
+    count(db, keys, at, window).await?;
+    event::insert_somewhere(db, told).await
+}
+
+/// Counts one under each of `keys`; counts older than `window` begin anew.
+pub(super) async fn count(db: &Db, keys: &[FailureKey], at: Time, window: Seconds) -> Result<(), Fault> {
     let mut keys: Vec<&[u8]> = keys.iter().map(|FailureKey(key)| key.as_slice()).collect();
     // In one order, so that two failures never wait for each other.
     keys.sort_unstable();
     for key in keys {
-        // A window that begins in the future was begun by a clock that was wrong: it begins anew.
+        // A window that begins in the future was begun by a clock that was wrong: it begins anew. So does one that has counted
+        // nothing yet (`device.rs`).
         db.run(
             "INSERT INTO failures (key, since, count) VALUES ($1, $2, 1) ON CONFLICT (key) DO UPDATE SET \
-             since = CASE WHEN failures.since > $3 AND failures.since < $4 THEN failures.since ELSE excluded.since END, \
+             since = CASE WHEN failures.since > $3 AND failures.since < $4 AND failures.count > 0 THEN failures.since ELSE excluded.since END, \
              count = CASE WHEN failures.since > $3 AND failures.since < $4 THEN LEAST(failures.count + 1, 1000000) ELSE 1 END",
             &[&key, &at.millis(), &at.minus(window).millis(), &at.plus(window).millis()],
         )
         .await?;
     }
-    event::insert_somewhere(db, told).await
+    Ok(())
 }
 
 pub(super) async fn password_hash(db: &Db, user: UserId) -> Result<Option<String>, Fault> {

@@ -16,6 +16,7 @@ mod backchannel_logout;
 mod client;
 mod code;
 mod consent;
+mod device;
 mod event;
 mod fault;
 mod grant;
@@ -26,6 +27,7 @@ mod meta;
 mod pool;
 mod refresh;
 mod renewals;
+mod resource;
 mod role;
 mod row;
 mod schema;
@@ -49,17 +51,19 @@ use regrant_engine::{
     keyring::SealedKey,
     login::{Account, FailureCount, FailureKey},
     ports::{
-        Answer, Broken, ClientAdded, ClientRemoved, ClientsKept, CodeJudge, End, Foresight, GrantsEnded, Identity,
-        Judge, KeyMarked, Loaded, LogoutClaim, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, Random,
-        Redemption, Retention, RingSwapped, RoleChanged, SecretRotated, SessionFilter, SignInRecord, Store, Swept,
-        TimelineOf, UserChanged, UserSelector, UsersAdded, Verdict, Wanted,
+        Access, Answer, AnswerJudge, Answering, Broken, ClientAdded, ClientRemoved, ClientsKept, CodeJudge,
+        DeviceCodeAdded, End, Foresight, GrantsEnded, Guess, Guessed, Identity, Judge, KeyMarked, Loaded, LogoutClaim,
+        NewDeviceCode, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, PollJudge, Polling, Random,
+        Redemption, ResourceAdded, ResourceRemoved, ResourcesKept, Retention, RingSwapped, RoleChanged, SecretRotated,
+        SessionFilter, SignInRecord, Store, Swept, TimelineOf, UserChanged, UserSelector, UsersAdded, Verdict, Wanted,
     },
     refresh::{Authentication, Grant, Swift},
     refresh_key::{KeyMark, RefreshKeyRecord},
+    resource::Resource,
     session::{Session, SessionRecord},
     time::{Seconds, Time},
     token::{GrantId, KeyId},
-    user::{Identifier, NewUser, User},
+    user::{Identifier, NewUser, Role, User},
 };
 use tokio::task::JoinError;
 
@@ -397,11 +401,11 @@ impl Store for PostgresStore {
         write!(self, db => user::delete(db, &user, end))
     }
 
-    fn add_role(&self, name: String, at: Time) -> Answer<'_, bool> {
-        write!(self, db => role::add(db, &name, at))
+    fn add_role(&self, name: String, description: Option<String>, at: Time) -> Answer<'_, bool> {
+        write!(self, db => role::add(db, &name, description.as_deref(), at))
     }
 
-    fn roles(&self) -> Answer<'_, Vec<(String, u64)>> {
+    fn roles(&self) -> Answer<'_, Vec<Role>> {
         read!(self, db => role::list(db))
     }
 
@@ -447,6 +451,26 @@ impl Store for PostgresStore {
         write!(self, db => client::keep(db, &wanted, end))
     }
 
+    fn add_resource(&self, resource: Resource, replaces: bool, event: Event) -> Answer<'_, ResourceAdded> {
+        write!(self, db => resource::add(db, &resource, replaces, &event))
+    }
+
+    fn resources(&self) -> Answer<'_, Vec<Resource>> {
+        read!(self, db => resource::list(db))
+    }
+
+    fn had_resources(&self) -> Answer<'_, bool> {
+        read!(self, db => resource::had(db))
+    }
+
+    fn remove_resource(&self, id: String, event: Event) -> Answer<'_, ResourceRemoved> {
+        write!(self, db => resource::remove(db, &id, &event))
+    }
+
+    fn keep_resources(&self, wanted: Vec<Resource>, end: End) -> Answer<'_, ResourcesKept> {
+        write!(self, db => resource::keep(db, &wanted, end))
+    }
+
     fn add_sign_in(&self, new: NewSignIn) -> Answer<'_, bool> {
         write!(self, db => single_sign_on::add(db, &new))
     }
@@ -461,6 +485,25 @@ impl Store for PostgresStore {
 
     fn redeem_code(&self, hash: [u8; 32], judge: CodeJudge) -> Answer<'_, Redemption> {
         write_while_asked!(self, db => code::redeem(db, &hash, &judge))
+    }
+
+    fn add_device_code(&self, new: NewDeviceCode) -> Answer<'_, DeviceCodeAdded> {
+        write!(self, db => device::add(db, &new))
+    }
+
+    fn find_device_code(&self, user_code: [u8; 16], guess: Option<Guess>) -> Answer<'_, Guessed> {
+        match guess {
+            None => read!(self, db => device::again(db, &user_code)),
+            Some(guess) => write!(self, db => device::find(db, &user_code, &guess)),
+        }
+    }
+
+    fn answer_device_code(&self, user_code: [u8; 16], judge: AnswerJudge) -> Answer<'_, Answering> {
+        write!(self, db => device::answer(db, &user_code, &judge))
+    }
+
+    fn poll_device_code(&self, hash: [u8; 32], judge: PollJudge) -> Answer<'_, Polling> {
+        write_while_asked!(self, db => device::poll(db, &hash, &judge))
     }
 
     fn authentication(&self, grant: GrantId) -> Answer<'_, Option<Authentication>> {
@@ -485,6 +528,10 @@ impl Store for PostgresStore {
 
     fn withdraw_consent(&self, user: UserId, client: ClientId, end: End, event: Event) -> Answer<'_, bool> {
         write!(self, db => consent::withdraw(db, user, &client, end, &event))
+    }
+
+    fn access(&self, user: UserId, limit: u32) -> Answer<'_, Access> {
+        read!(self, db => consent::access(db, user, limit))
     }
 
     fn claim_logouts(&self, claim: LogoutClaim) -> Answer<'_, Vec<Notice>> {

@@ -5,7 +5,7 @@ use regrant_engine::{
     id::UserId,
     ports::{End, RoleChanged, UserSelector},
     time::Time,
-    user::MOST_ROLES,
+    user::{MOST_ROLES, Role},
 };
 
 use super::{
@@ -21,20 +21,26 @@ pub(super) async fn exists(db: &Db, name: &str) -> Result<bool, Fault> {
     Ok(db.row("SELECT 1 FROM roles WHERE name = $1 FOR SHARE", &[&name]).await?.is_some())
 }
 
-pub(super) async fn add(db: &Db, name: &str, at: Time) -> Result<bool, Fault> {
-    let sql = "INSERT INTO roles (name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-    Ok(db.run(sql, &[&name, &at.millis()]).await? == 1)
+pub(super) async fn add(db: &Db, name: &str, description: Option<&str>, at: Time) -> Result<bool, Fault> {
+    let sql = "INSERT INTO roles (name, description, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    Ok(db.run(sql, &[&name, &description, &at.millis()]).await? == 1)
 }
 
-pub(super) async fn list(db: &Db) -> Result<Vec<(String, u64)>, Fault> {
-    let sql = "SELECT r.name, count(u.user_id) FROM roles r LEFT JOIN user_roles u ON u.role = r.name GROUP BY r.name";
+pub(super) async fn list(db: &Db) -> Result<Vec<Role>, Fault> {
+    let sql = "SELECT r.name, r.description, r.created_at, count(u.user_id) FROM roles r \
+         LEFT JOIN user_roles u ON u.role = r.name GROUP BY r.name, r.description, r.created_at";
     let mut roles = Vec::new();
     for row in db.rows(sql, &[]).await? {
         let mut columns = Columns::new(&row);
-        roles.push((columns.take()?, columns.number()?));
+        roles.push(Role {
+            name: columns.take()?,
+            description: columns.take()?,
+            created_at: columns.time()?,
+            users: columns.number()?,
+        });
     }
     // By their bytes, and not as the database's language has it.
-    roles.sort_unstable();
+    roles.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(roles)
 }
 

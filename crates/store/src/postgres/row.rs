@@ -1,5 +1,7 @@
 //! Columns of many kinds, in one place for all verbs.
 
+use std::sync::Arc;
+
 use regrant_engine::{
     context::{AddressDigest, Context, Network, UserAgentFamily},
     reason::{Life, UnknownName},
@@ -69,6 +71,11 @@ impl<'r> Columns<'r> {
         bytes.map_err(|_| Fault::damaged("a row holds bytes of another length"))
     }
 
+    /// Text that is shared.
+    pub(super) fn shared(&mut self) -> Result<Arc<str>, Fault> {
+        Ok(self.take::<&str>()?.into())
+    }
+
     pub(super) fn name<T: std::str::FromStr<Err = UnknownName>>(&mut self) -> Result<T, Fault> {
         Ok(self.take::<&str>()?.parse()?)
     }
@@ -93,7 +100,7 @@ impl<'r> Columns<'r> {
 
     pub(super) fn context(&mut self) -> Result<Context, Fault> {
         Ok(Context {
-            user_agent: UserAgentFamily::from_stored(self.take()?),
+            user_agent: UserAgentFamily::from_stored(self.take::<&str>()?),
             network: Network::from_bytes(self.bytes()?)
                 .ok_or_else(|| Fault::damaged("a network that cannot be read"))?,
             address: AddressDigest(self.bytes()?),

@@ -23,12 +23,27 @@ pub struct Migration {
 }
 
 /// All of them, in order.
-pub const MIGRATIONS: [Migration; 1] = [Migration {
-    version: 1,
-    name: "initial",
-    sql: include_str!("../../migrations/postgres/0001_initial.sql"),
-    oldest: 1,
-}];
+pub const MIGRATIONS: [Migration; 3] = [
+    Migration {
+        version: 1,
+        name: "initial",
+        sql: include_str!("../../migrations/postgres/0001_initial.sql"),
+        oldest: 1,
+    },
+    Migration {
+        version: 2,
+        name: "resources",
+        sql: include_str!("../../migrations/postgres/0002_resources.sql"),
+        // Who does not know of a code's key would give its tokens to whoever has none.
+        oldest: 2,
+    },
+    Migration {
+        version: 3,
+        name: "device codes",
+        sql: include_str!("../../migrations/postgres/0003_device_codes.sql"),
+        oldest: 2,
+    },
+];
 
 /// Why a database cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -67,9 +67,9 @@ pub(super) async fn open(db: &Db, new: &NewSession) -> Result<Opened, Fault> {
     let (identifier, attributes) = (columns.take()?, refresh::attributes(columns.take()?));
     let facts = Facts {
         auth_time: session.auth_time,
-        amr: session.amr.clone(),
+        amr: session.amr.clone().into(),
         // Ordered by the database, but in its language.
-        roles: sorted(columns.words()?),
+        roles: sorted(columns.words()?).into(),
         identifier,
         attributes,
     };
@@ -151,7 +151,7 @@ fn open_session(row: &Row) -> Result<Open, Fault> {
 pub(super) async fn seed(db: &Db, sessions: &[(Session, Grant)]) -> Result<(), Fault> {
     for (session, grant) in sessions {
         let (auth_time, amr) = (session.auth_time, session.amr.clone());
-        let facts = Facts { auth_time, amr, roles: vec![], identifier: None, attributes: None };
+        let facts = Facts { auth_time, amr: amr.into(), roles: [].into(), identifier: None, attributes: None };
         insert(db, session, grant, &facts).await?;
     }
     Ok(())

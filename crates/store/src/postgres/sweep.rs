@@ -26,8 +26,13 @@ use super::{
     session, transact,
 };
 
-/// How long a code, and what may be used once, is remembered after its end: a second use is recognised for so long.
+/// How long a code is remembered after its end: a second redemption is recognised for so long.
 const REMEMBERED: Seconds = Seconds::DAY;
+
+/// So many batches of what was used once go at a time: they are small, and come as fast as proofs do.
+const USED_AT_ONCE: u32 = 20;
+/// How long what was used once is remembered when it is good no more.
+const AFTERWARDS: Seconds = Seconds::HOUR;
 
 /// The lease: one node sweeps, the others leave it to that one.
 const LEASE: &str = "sweep";
@@ -60,14 +65,14 @@ async fn sweep_under_lease(inner: &Arc<Inner>, now: Time, keep: Retention, fence
         swept.more |= more;
     }
     // These were never counted among the rows past their retention.
-    for (table, before) in [
-        (OLD_CODES, now.minus(REMEMBERED)),
-        // A while longer than it is good: a clock that is put right must not make it good again.
-        (OLD_USES, now.minus(REMEMBERED)),
-        (OLD_LOGOUTS, now.minus(keep.events)),
-    ] {
+    for (table, before) in [(OLD_DEVICE_CODES, now.minus(REMEMBERED)), (OLD_LOGOUTS, now.minus(keep.events))] {
         transact!(inner, db => oldest(db, table, before, keep))?;
     }
+    swept.more |= transact!(inner, db => oldest(db, OLD_CODES, now.minus(REMEMBERED), keep))?.more;
+    // A while longer than it is good: a clock that is put right must not make it good again. No longer than that: each proof of
+    // possession is a row.
+    let many = Retention { batch: keep.batch.saturating_mul(USED_AT_ONCE), ..keep };
+    swept.more |= transact!(inner, db => oldest(db, OLD_USES, now.minus(AFTERWARDS), many))?.more;
     Ok(swept)
 }
 
@@ -96,6 +101,10 @@ const OLD_MAILS: Oldest =
 const OLD_CODES: Oldest = (
     "SELECT hash FROM codes WHERE expires_at < $1 ORDER BY expires_at LIMIT $2",
     "DELETE FROM codes WHERE hash = ANY($1) AND expires_at < $2",
+);
+const OLD_DEVICE_CODES: Oldest = (
+    "SELECT hash FROM device_codes WHERE expires_at < $1 ORDER BY expires_at LIMIT $2",
+    "DELETE FROM device_codes WHERE hash = ANY($1) AND expires_at < $2",
 );
 const OLD_USES: Oldest = (
     "SELECT hash FROM used_once WHERE until < $1 ORDER BY until LIMIT $2",

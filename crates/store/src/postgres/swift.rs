@@ -198,7 +198,7 @@ impl Given {
             tag: presented.tag().to_vec(),
             key: swift.key.0.into(),
             endpoint: endpoint_name(presented.endpoint),
-            client: swift.client.0.clone(),
+            client: swift.client.0.to_string(),
             proof: swift.proof.map(|key| key.0.to_vec()),
             user_agent: swift.context.user_agent.as_str().to_owned(),
             network: swift.context.network.to_bytes().to_vec(),

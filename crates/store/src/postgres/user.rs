@@ -213,7 +213,7 @@ pub(super) async fn delete(db: &Db, selector: &UserSelector, end: End) -> Result
     for table in ["passwords", "user_roles", "outbox", "consents"] {
         db.run(&format!("DELETE FROM {table} WHERE shard = $1 AND user_id = $2"), &[&shard, &id]).await?;
     }
-    for table in ["identifiers", "codes"] {
+    for table in ["identifiers", "codes", "device_codes"] {
         db.run(&format!("DELETE FROM {table} WHERE user_id = $1"), &[&id]).await?;
     }
     db.run("DELETE FROM users WHERE shard = $1 AND id = $2", &[&shard, &id]).await?;

@@ -56,7 +56,7 @@ pub(super) fn claim(db: &Connection, claim: &LogoutClaim) -> Result<Vec<Notice>,
             )?
             .execute(params![session, client, attempt, claim.until.millis()])?;
             claimed.push(Notice {
-                client: ClientId(client.clone()),
+                client: ClientId::from(client.as_str()),
                 session: SessionId::from_bytes(session),
                 user: UserId::from_bytes(user),
                 attempt,
@@ -67,7 +67,7 @@ pub(super) fn claim(db: &Connection, claim: &LogoutClaim) -> Result<Vec<Notice>,
 }
 
 fn is_busy(claim: &LogoutClaim, client: &str) -> bool {
-    claim.busy.iter().any(|busy| busy.0 == client)
+    claim.busy.iter().any(|busy| *busy.0 == *client)
 }
 
 /// The next client, by its id, for which something waits.

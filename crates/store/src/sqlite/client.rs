@@ -154,7 +154,7 @@ fn erase(db: &Desk, id: &ClientId, end: End) -> Result<u64, Fault> {
     for grant in db.of_client(id, None)? {
         ended += u64::from(session::end_grant(db, &grant, end.at, |_| end.reason)?);
     }
-    for table in ["client_secrets", "codes", "consents"] {
+    for table in ["client_secrets", "codes", "device_codes", "consents"] {
         db.prepare_cached(&format!("DELETE FROM {table} WHERE client_id = ?"))?.execute(params![id.0])?;
     }
     // Nobody is left to be told.

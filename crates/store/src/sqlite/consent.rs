@@ -4,12 +4,12 @@ use regrant_engine::{
     consent::Consent,
     event::Event,
     id::{ClientId, UserId},
-    ports::End,
+    ports::{Access, End, Wanted},
     time::Time,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{event, fault::Fault, grants::Desk, session};
+use super::{event, fault::Fault, grants::Desk, refresh, session};
 
 pub(super) fn find(db: &Connection, user: UserId, client: &ClientId) -> Result<Option<Consent>, Fault> {
     let found: Option<(String, i64)> = db
@@ -49,7 +49,10 @@ pub(super) fn withdraw(db: &Desk, user: UserId, client: &ClientId, end: End, tol
     let unredeemed = db
         .prepare_cached("DELETE FROM codes WHERE user_id = ? AND client_id = ? AND grant_id IS NULL")?
         .execute(params![user.as_bytes(), client.0])?;
-    let mut ended = unredeemed;
+    let unfetched = db
+        .prepare_cached("DELETE FROM device_codes WHERE user_id = ? AND client_id = ? AND grant_id IS NULL")?
+        .execute(params![user.as_bytes(), client.0])?;
+    let mut ended = unredeemed + unfetched;
     for grant in db.of_client(client, Some(user))? {
         ended += usize::from(session::end_grant(db, &grant, end.at, |_| end.reason)?);
     }
@@ -57,4 +60,28 @@ pub(super) fn withdraw(db: &Desk, user: UserId, client: &ClientId, end: End, tol
         event::insert(db, told)?;
     }
     Ok(removed + ended > 0)
+}
+
+pub(super) fn access(db: &Desk, user: UserId, limit: u32) -> Result<Access, Fault> {
+    let mut statement =
+        db.prepare_cached("SELECT client_id, scope, given_at FROM consents WHERE user_id = ? ORDER BY client_id")?;
+    let rows = statement.query_map(params![user.as_bytes()], |row| {
+        let (client, scope, given_at): (String, String, i64) = row.try_into()?;
+        Ok(Consent { user, client: ClientId::from(client), scope, given_at: Time::from_millis(given_at) })
+    })?;
+    let consents = rows.collect::<Result<_, _>>()?;
+    let mut grants = Vec::new();
+    for id in db.of_applications(user, limit)? {
+        // Most have ended: those are only looked at.
+        let lives = match db.read_known(&id) {
+            Ok(record) => record.grant.life.is_alive(),
+            // It cannot be used, and must not hide the others.
+            Err(Fault::Damaged(_)) => false,
+            Err(fault) => return Err(fault),
+        };
+        if lives {
+            grants.extend(refresh::load(db, &id, Wanted::Roles)?);
+        }
+    }
+    Ok(Access { consents, grants })
 }

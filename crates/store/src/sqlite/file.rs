@@ -13,13 +13,16 @@ const APPLICATION_ID: i32 = 0x5247_5254;
 type Code = fn(Connection) -> Result<Connection, Fault>;
 
 /// Each brings the schema from the version of its index to the next.
-const MIGRATIONS: [(&str, Option<Code>); 6] = [
+const MIGRATIONS: [(&str, Option<Code>); 9] = [
     (include_str!("../../migrations/sqlite/0001_initial.sql"), None),
     (include_str!("../../migrations/sqlite/0002_key_lifecycle.sql"), None),
     (include_str!("../../migrations/sqlite/0003_packed_grants.sql"), Some(old_rows::carry_over)),
     (include_str!("../../migrations/sqlite/0004_clients.sql"), None),
     (include_str!("../../migrations/sqlite/0005_single_sign_on.sql"), None),
     (include_str!("../../migrations/sqlite/0006_logouts.sql"), None),
+    (include_str!("../../migrations/sqlite/0007_dpop.sql"), None),
+    (include_str!("../../migrations/sqlite/0008_resources.sql"), None),
+    (include_str!("../../migrations/sqlite/0009_device_codes.sql"), None),
 ];
 
 /// Why a store does not open.

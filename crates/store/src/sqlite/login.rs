@@ -57,6 +57,12 @@ pub(super) fn note_failure(
     window: Seconds,
     told: &Event,
 ) -> Result<(), Fault> {
+    count(db, keys, at, window)?;
+    event::insert(db, told)
+}
+
+/// Counts one under each of `keys`; counts older than `window` begin anew.
+pub(super) fn count(db: &Connection, keys: &[FailureKey], at: Time, window: Seconds) -> Result<(), Fault> {
     let mut statement = db.prepare_cached(
         "INSERT INTO failures (key, since, count) VALUES (?1, ?2, 1) ON CONFLICT (key) DO UPDATE SET \
          since = iif(since > ?3 AND since < ?4, since, excluded.since), \
@@ -66,7 +72,7 @@ pub(super) fn note_failure(
         // A window that begins in the future was begun by a clock that was wrong: it begins anew.
         statement.execute(params![key, at.millis(), at.minus(window).millis(), at.plus(window).millis()])?;
     }
-    event::insert(db, told)
+    Ok(())
 }
 
 pub(super) fn password_hash(db: &Connection, user: UserId) -> Result<Option<String>, Fault> {

@@ -15,6 +15,7 @@ pub mod backup;
 mod client;
 mod code;
 mod consent;
+mod device;
 mod event;
 mod fault;
 mod file;
@@ -22,6 +23,7 @@ mod grants;
 mod key;
 mod login;
 mod refresh;
+mod resource;
 mod role;
 mod row;
 mod session;
@@ -42,17 +44,19 @@ use regrant_engine::{
     keyring::SealedKey,
     login::{Account, FailureCount, FailureKey},
     ports::{
-        Answer, Broken, ClientAdded, ClientRemoved, ClientsKept, CodeJudge, End, Facts, GrantsEnded, Identity, Judge,
-        KeyMarked, Loaded, LogoutClaim, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, Random,
-        Redemption, Retention, RingSwapped, RoleChanged, SecretRotated, SessionFilter, SignInRecord, Store, Swept,
-        TimelineOf, UserChanged, UserSelector, UsersAdded, Verdict, Wanted,
+        Access, Answer, AnswerJudge, Answering, Broken, ClientAdded, ClientRemoved, ClientsKept, CodeJudge,
+        DeviceCodeAdded, End, Facts, GrantsEnded, Guess, Guessed, Identity, Judge, KeyMarked, Loaded, LogoutClaim,
+        NewDeviceCode, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, PollJudge, Polling, Random,
+        Redemption, ResourceAdded, ResourceRemoved, ResourcesKept, Retention, RingSwapped, RoleChanged, SecretRotated,
+        SessionFilter, SignInRecord, Store, Swept, TimelineOf, UserChanged, UserSelector, UsersAdded, Verdict, Wanted,
     },
     refresh::{Authentication, Grant},
     refresh_key::{KeyMark, RefreshKeyRecord},
+    resource::Resource,
     session::{Session, SessionRecord},
     time::{Seconds, Time},
     token::{GrantId, KeyId},
-    user::{Identifier, NewUser, User},
+    user::{Identifier, NewUser, Role, User},
 };
 use rusqlite::Connection;
 
@@ -136,8 +140,8 @@ impl SqliteStore {
     pub fn seed(&self, sessions: Vec<(Session, Grant)>) -> Answer<'_, ()> {
         self.write(move |db| {
             sessions.iter().try_for_each(|(session, grant)| {
-                let (auth_time, amr) = (session.auth_time, session.amr.clone());
-                let facts = Facts { auth_time, amr, roles: vec![], identifier: None, attributes: None };
+                let (auth_time, amr) = (session.auth_time, session.amr.as_slice().into());
+                let facts = Facts { auth_time, amr, roles: [].into(), identifier: None, attributes: None };
                 session::insert(db, session, grant, &facts)
             })
         })
@@ -149,7 +153,15 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnMut(&Desk) -> Result<T, Fault> + Send + 'static,
     {
-        let answer = self.writer.submit(Job::new(job));
+        self.submit(Job::new(job))
+    }
+
+    fn submit<'a, T, F>(&'a self, job: Job<T, F>) -> Answer<'a, T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Desk) -> Result<T, Fault> + Send + 'static,
+    {
+        let answer = self.writer.submit(job);
         Box::pin(async move { answer?.await.unwrap_or_else(|_| Err(stopped())) })
     }
 
@@ -194,7 +206,8 @@ impl Store for SqliteStore {
     }
 
     fn refresh(&self, id: GrantId, wanted: Wanted, judge: Judge) -> Answer<'_, Verdict> {
-        self.write_with(move |db, random| refresh::refresh(db, random, &id, wanted, &judge))
+        let random = Arc::clone(&self.random);
+        self.submit(Job::on(id, move |db: &Desk| refresh::refresh(db, &*random, &id, wanted, &judge)))
     }
 
     fn change_password(&self, id: GrantId, judge: Judge, change: PasswordChange) -> Answer<'_, PasswordChanged> {
@@ -273,11 +286,11 @@ impl Store for SqliteStore {
         self.write_with(move |db, random| user::delete(db, random, &user, end))
     }
 
-    fn add_role(&self, name: String, at: Time) -> Answer<'_, bool> {
-        self.write(move |db| role::add(db, &name, at))
+    fn add_role(&self, name: String, description: Option<String>, at: Time) -> Answer<'_, bool> {
+        self.write(move |db| role::add(db, &name, description.as_deref(), at))
     }
 
-    fn roles(&self) -> Answer<'_, Vec<(String, u64)>> {
+    fn roles(&self) -> Answer<'_, Vec<Role>> {
         self.read(role::list)
     }
 
@@ -323,6 +336,26 @@ impl Store for SqliteStore {
         self.write_with(move |db, random| client::keep(db, random, &wanted, end))
     }
 
+    fn add_resource(&self, resource: Resource, replaces: bool, event: Event) -> Answer<'_, ResourceAdded> {
+        self.write(move |db| resource::add(db, &resource, replaces, &event))
+    }
+
+    fn resources(&self) -> Answer<'_, Vec<Resource>> {
+        self.read(resource::list)
+    }
+
+    fn had_resources(&self) -> Answer<'_, bool> {
+        self.read(resource::had)
+    }
+
+    fn remove_resource(&self, id: String, event: Event) -> Answer<'_, ResourceRemoved> {
+        self.write(move |db| resource::remove(db, &id, &event))
+    }
+
+    fn keep_resources(&self, wanted: Vec<Resource>, end: End) -> Answer<'_, ResourcesKept> {
+        self.write_with(move |db, random| resource::keep(db, random, &wanted, end))
+    }
+
     fn add_sign_in(&self, new: NewSignIn) -> Answer<'_, bool> {
         self.write(move |db| single_sign_on::add(db, &new))
     }
@@ -337,6 +370,25 @@ impl Store for SqliteStore {
 
     fn redeem_code(&self, hash: [u8; 32], judge: CodeJudge) -> Answer<'_, Redemption> {
         self.write_with(move |db, random| code::redeem(db, random, &hash, &judge))
+    }
+
+    fn add_device_code(&self, new: NewDeviceCode) -> Answer<'_, DeviceCodeAdded> {
+        self.write(move |db| device::add(db, &new))
+    }
+
+    fn find_device_code(&self, user_code: [u8; 16], guess: Option<Guess>) -> Answer<'_, Guessed> {
+        match guess {
+            None => self.read(move |db| device::find(db, &user_code, None)),
+            Some(guess) => self.write(move |db| device::find(db, &user_code, Some(&guess))),
+        }
+    }
+
+    fn answer_device_code(&self, user_code: [u8; 16], judge: AnswerJudge) -> Answer<'_, Answering> {
+        self.write(move |db| device::answer(db, &user_code, &judge))
+    }
+
+    fn poll_device_code(&self, hash: [u8; 32], judge: PollJudge) -> Answer<'_, Polling> {
+        self.write_with(move |db, random| device::poll(db, random, &hash, &judge))
     }
 
     fn authentication(&self, grant: GrantId) -> Answer<'_, Option<Authentication>> {
@@ -361,6 +413,10 @@ impl Store for SqliteStore {
 
     fn withdraw_consent(&self, user: UserId, client: ClientId, end: End, event: Event) -> Answer<'_, bool> {
         self.write(move |db| consent::withdraw(db, user, &client, end, &event))
+    }
+
+    fn access(&self, user: UserId, limit: u32) -> Answer<'_, Access> {
+        self.look(move |db| consent::access(db, user, limit))
     }
 
     fn claim_logouts(&self, claim: LogoutClaim) -> Answer<'_, Vec<Notice>> {
@@ -465,9 +521,11 @@ impl Store for SqliteStore {
 
     fn sweep(&self, now: Time, retention: Retention) -> Answer<'_, Swept> {
         self.write_with(move |db, random| {
-            code::sweep(db, now, retention)?;
+            let more = code::sweep(db, now, retention)?;
+            device::sweep(db, now, retention)?;
             backchannel_logout::sweep(db, now, retention)?;
-            sweep::sweep(db, random, now, retention)
+            let swept = sweep::sweep(db, random, now, retention)?;
+            Ok(Swept { more: swept.more || more, ..swept })
         })
     }
 

@@ -40,12 +40,12 @@ pub(super) fn refresh(
 pub(super) fn load(desk: &Desk, id: &GrantId, wanted: Wanted) -> Result<Option<Loaded>, Fault> {
     let Some(record) = desk.load(id)? else { return Ok(None) };
     let Record { grant, auth_time, amr, roles, roles_as_of } = record;
-    let roles = if roles_as_of == desk.roles_as_of()? { words(Some(roles)) } else { roles_of(desk, grant.user)? };
+    let roles = if roles_as_of == desk.roles_as_of()? { roles } else { roles_of(desk, grant.user)?.into() };
     let (identifier, attributes) = match wanted {
         Wanted::Roles => (None, None),
         Wanted::Person => person(desk, grant.user)?,
     };
-    let facts = Arc::new(Facts { auth_time, amr: words(Some(amr)), roles, identifier, attributes });
+    let facts = Arc::new(Facts { auth_time, amr, roles, identifier, attributes });
     let state = State {
         session: grant.session.map(|_| Life::Alive),
         session_until: session_until(desk, &grant)?,
@@ -128,8 +128,8 @@ pub(super) fn record<'g>(desk: &Desk, grant: &'g Grant, facts: &Facts) -> Result
     Ok(Record {
         grant,
         auth_time: facts.auth_time,
-        amr: facts.amr.join(" "),
-        roles: facts.roles.join(" "),
+        amr: Arc::clone(&facts.amr),
+        roles: Arc::clone(&facts.roles),
         roles_as_of: desk.roles_as_of()?,
     })
 }

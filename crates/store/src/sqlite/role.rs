@@ -4,7 +4,7 @@ use regrant_engine::{
     event::{Event, EventKind},
     ports::{End, Random, RoleChanged, UserSelector},
     time::Time,
-    user::MOST_ROLES,
+    user::{MOST_ROLES, Role},
 };
 use rusqlite::{Connection, params};
 
@@ -14,17 +14,25 @@ pub(super) fn exists(db: &Connection, name: &str) -> Result<bool, Fault> {
     Ok(db.prepare_cached("SELECT 1 FROM roles WHERE name = ?")?.exists(params![name])?)
 }
 
-pub(super) fn add(db: &Connection, name: &str, at: Time) -> Result<bool, Fault> {
+pub(super) fn add(db: &Connection, name: &str, description: Option<&str>, at: Time) -> Result<bool, Fault> {
     let added = db
-        .prepare_cached("INSERT INTO roles (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING")?
-        .execute(params![name, at.millis()])?;
+        .prepare_cached("INSERT INTO roles (name, description, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")?
+        .execute(params![name, description, at.millis()])?;
     Ok(added == 1)
 }
 
-pub(super) fn list(db: &Connection) -> Result<Vec<(String, u64)>, Fault> {
-    let mut statement =
-        db.prepare_cached("SELECT name, (SELECT count(*) FROM user_roles WHERE role = name) FROM roles ORDER BY name")?;
-    let roles = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
+pub(super) fn list(db: &Connection) -> Result<Vec<Role>, Fault> {
+    let mut statement = db.prepare_cached(
+        "SELECT name, description, created_at, (SELECT count(*) FROM user_roles WHERE role = name) FROM roles ORDER BY name",
+    )?;
+    let roles = statement.query_map([], |row| {
+        Ok(Role {
+            name: row.get(0)?,
+            description: row.get(1)?,
+            created_at: Time::from_millis(row.get(2)?),
+            users: row.get::<_, i64>(3)?.unsigned_abs(),
+        })
+    })?;
     Ok(roles.collect::<Result<_, _>>()?)
 }
 

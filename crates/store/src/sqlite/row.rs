@@ -26,6 +26,11 @@ impl<'a, 'r> Columns<'a, 'r> {
         Ok(self.row.get(column)?)
     }
 
+    /// Passes over columns that say nothing in this row.
+    pub(super) const fn skip(&mut self, columns: usize) {
+        self.next += columns;
+    }
+
     pub(super) fn time(&mut self) -> Result<Time, Fault> {
         self.take().map(Time::from_millis)
     }
@@ -45,7 +50,7 @@ impl<'a, 'r> Columns<'a, 'r> {
 
     pub(super) fn context(&mut self) -> Result<Context, Fault> {
         Ok(Context {
-            user_agent: UserAgentFamily::from_stored(self.take()?),
+            user_agent: UserAgentFamily::from_stored(self.take::<String>()?),
             network: Network::from_bytes(self.take()?)
                 .ok_or_else(|| Fault::damaged("a network that cannot be read"))?,
             address: AddressDigest(self.take()?),

@@ -43,8 +43,9 @@ pub(super) fn open(db: &Desk, random: &dyn Random, new: &NewSession) -> Result<O
         refresh::refresh(db, random, replaced, Wanted::Roles, judge)?;
     }
     make_room(db, random, new)?;
-    let roles = refresh::roles(roles);
-    let facts = Facts { auth_time: session.auth_time, amr: session.amr.clone(), roles, identifier, attributes };
+    let roles = refresh::roles(roles).into();
+    let facts =
+        Facts { auth_time: session.auth_time, amr: session.amr.as_slice().into(), roles, identifier, attributes };
     insert(db, session, grant, &facts)?;
     event::insert(db, &new.event)?;
     for FailureKey(key) in &new.forgive {

@@ -137,7 +137,9 @@ async fn no_request_scans_a_table() {
     assert!(statements.len() > 40, "only {} statements were seen", statements.len());
     let db = Connection::open(file).unwrap();
     let mut scans = Vec::new();
-    for sql in statements.iter().filter(|sql| !is_control(sql) && !sql.starts_with("SELECT 1 FROM meta")) {
+    // Resources are few and read as a whole, for all the requests of two seconds together.
+    let is_whole = |sql: &str| sql.starts_with("SELECT 1 FROM meta") || sql.ends_with("FROM resources ORDER BY id");
+    for sql in statements.iter().filter(|sql| !is_control(sql) && !is_whole(sql)) {
         let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         // Unbound parameters are NULL; the plan is the same.
         let steps = plan.raw_query().mapped(|row| row.get::<_, String>(3)).collect::<Result<Vec<_>, _>>().unwrap();
@@ -156,6 +158,7 @@ async fn every_request(world: &World) {
     use regrant_engine::{event::Actor, session, user};
 
     crate::contract::single_sign_on::every_request(world).await;
+    crate::contract::device::every_request(world).await;
     let ada = world.user("ada").await;
     let engine = world.engine();
     let signed = world.sign_in("ada").await;
@@ -508,7 +511,10 @@ async fn a_damaged_file_is_said_to_be_damaged() {
         let store = place.store();
         let filled = store.writer.submit(Job::new(|db: &Desk| {
             for n in 0..1000 {
-                db.execute("INSERT INTO roles VALUES (?, 1)", params![format!("role {n} {}", "x".repeat(100))])?;
+                db.execute(
+                    "INSERT INTO roles (name, created_at) VALUES (?, 1)",
+                    params![format!("role {n} {}", "x".repeat(100))],
+                )?;
             }
             Ok(())
         }));

@@ -202,7 +202,7 @@ pub(super) fn delete(db: &Desk, random: &dyn Random, selector: &UserSelector, en
         return Ok(UserChanged::NotFound);
     };
     let changed = end_everything(db, random, user, end, EventKind::UserDeleted)?;
-    for table in ["identifiers", "passwords", "user_roles", "outbox", "codes", "consents"] {
+    for table in ["identifiers", "passwords", "user_roles", "outbox", "codes", "device_codes", "consents"] {
         db.prepare_cached(&format!("DELETE FROM {table} WHERE user_id = ?"))?.execute(params![user.as_bytes()])?;
     }
     db.prepare_cached("DELETE FROM users WHERE id = ?")?.execute(params![user.as_bytes()])?;

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use regrant_engine::ports::Broken;
+use regrant_engine::{ports::Broken, token::GrantId};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -37,6 +37,8 @@ pub(super) struct Job<T, F> {
     /// Let go of before the answer is given: it may hold the store itself, which the one who is answered may want to close.
     work: Option<F>,
     outcome: Option<Result<T, Broken>>,
+    /// The grant that it begins with, if one is known.
+    grant: Option<GrantId>,
     /// It writes nothing: if it fails, it fails alone, and nobody else's work has to be done again.
     only_reads: bool,
     answer: Option<oneshot::Sender<Result<T, Broken>>>,
@@ -46,7 +48,19 @@ pub(super) struct Job<T, F> {
 impl<T, F> Job<T, F> {
     pub(super) fn new(work: F) -> Self {
         let (answer, promise) = oneshot::channel();
-        Self { work: Some(work), outcome: None, only_reads: false, answer: Some(answer), promise: Some(promise) }
+        Self {
+            work: Some(work),
+            outcome: None,
+            grant: None,
+            only_reads: false,
+            answer: Some(answer),
+            promise: Some(promise),
+        }
+    }
+
+    /// One that begins with this grant.
+    pub(super) fn on(grant: GrantId, work: F) -> Self {
+        Self { grant: Some(grant), ..Self::new(work) }
     }
 
     /// One that writes nothing.
@@ -57,11 +71,16 @@ impl<T, F> Job<T, F> {
 
 /// A [`Job`] without its type, for a thread that has a `D`.
 trait Task<D>: Send {
+    fn grant(&self) -> Option<&GrantId>;
     fn run(&mut self, db: &D) -> Result<(), Fault>;
     fn answer(&mut self, result: Result<(), Broken>);
 }
 
 impl<D, T: Send, F: FnMut(&D) -> Result<T, Fault> + Send> Task<D> for Job<T, F> {
+    fn grant(&self) -> Option<&GrantId> {
+        self.grant.as_ref()
+    }
+
     fn run(&mut self, db: &D) -> Result<(), Fault> {
         let Some(work) = &mut self.work else {
             return Err(Fault::damaged("a job was run after its answer"));
@@ -253,6 +272,7 @@ fn commit_all(desk: &Desk, batch: &mut [Box<dyn Task<Desk>>], around: &Around) {
 }
 
 fn transaction(desk: &Desk, batch: &mut [Box<dyn Task<Desk>>]) -> Result<(), Fault> {
+    desk.fetch(batch.iter().filter_map(|job| job.grant()));
     desk.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     let done = batch
         .iter_mut()

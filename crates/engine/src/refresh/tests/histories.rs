@@ -168,7 +168,7 @@ impl History {
             generation,
             genuine: usage.genuine,
             endpoint: before.endpoint,
-            client: ClientId(client.to_owned()),
+            client: ClientId::from(client),
             proof: usage.proof,
             asks_for_more: usage.asks_for_more,
             peek: usage.peek,

@@ -17,16 +17,18 @@ use crate::{
     login::{Account, FailureCount, FailureKey},
     mint::Mint,
     ports::{
-        Answer, ClientAdded, ClientRemoved, ClientsKept, Clock, CodeJudge, End, GrantsEnded, Identity, KeyMarked,
-        LogoutClaim, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, Redemption, Retention,
-        RingSwapped, RoleChanged, SecretRotated, SessionFilter, SignInRecord, Store, Swept, TimelineOf, Unobserved,
-        UserChanged, UserSelector, UsersAdded,
+        Access, Answer, AnswerJudge, Answering, ClientAdded, ClientRemoved, ClientsKept, Clock, CodeJudge,
+        DeviceCodeAdded, End, GrantsEnded, Guess, Guessed, Identity, KeyMarked, LogoutClaim, NewDeviceCode, NewSession,
+        NewSignIn, Opened, PasswordChange, PasswordChanged, PollJudge, Polling, Redemption, ResourceAdded,
+        ResourceRemoved, ResourcesKept, Retention, RingSwapped, RoleChanged, SecretRotated, SessionFilter,
+        SignInRecord, Store, Swept, TimelineOf, Unobserved, UserChanged, UserSelector, UsersAdded,
     },
     refresh_key::{KeyMark, RefreshKeyRecord},
+    resource::Resource,
     session::SessionRecord,
     settings::Settings,
     token::{Master, RefreshKeys},
-    user::{Identifier, NewUser, User},
+    user::{Identifier, NewUser, Role, User},
 };
 
 const OLD_MASTER: KeyId = KeyId(1);
@@ -47,6 +49,7 @@ fn engine(loaded: Loaded, now: Time) -> Arc<Engine> {
         digests: Digests::new(b"secret").unwrap(),
         hasher: Hasher::new(cheap, 1, 1, random.clone()).unwrap(),
         clients: crate::client::Clients::default(),
+        resources: crate::resource::Resources::default(),
         settings: Settings::new(issuer),
         random,
         observer: Arc::new(Unobserved),
@@ -120,8 +123,8 @@ never_asked! {
     fn upgrade_password(UserId, String, String) -> ();
     fn set_disabled(UserSelector, bool, End) -> UserChanged;
     fn delete_user(UserSelector, End) -> UserChanged;
-    fn add_role(String, Time) -> bool;
-    fn roles() -> Vec<(String, u64)>;
+    fn add_role(String, Option<String>, Time) -> bool;
+    fn roles() -> Vec<Role>;
     fn remove_role(String) -> bool;
     fn set_role(String, UserSelector, bool, End) -> RoleChanged;
     fn add_client(Client, Event) -> ClientAdded;
@@ -131,16 +134,26 @@ never_asked! {
     fn note_client_secret(ClientId, SecretId, Time) -> ();
     fn remove_client(ClientId, End, Event) -> ClientRemoved;
     fn keep_clients(Vec<Client>, End) -> ClientsKept;
+    fn add_resource(Resource, bool, Event) -> ResourceAdded;
+    fn resources() -> Vec<Resource>;
+    fn had_resources() -> bool;
+    fn remove_resource(String, Event) -> ResourceRemoved;
+    fn keep_resources(Vec<Resource>, End) -> ResourcesKept;
     fn add_sign_in(NewSignIn) -> bool;
     fn sign_in([u8; 32]) -> Option<SignInRecord>;
     fn add_code(Code) -> ();
     fn redeem_code([u8; 32], CodeJudge) -> Redemption;
+    fn add_device_code(NewDeviceCode) -> DeviceCodeAdded;
+    fn find_device_code([u8; 16], Option<Guess>) -> Guessed;
+    fn answer_device_code([u8; 16], AnswerJudge) -> Answering;
+    fn poll_device_code([u8; 32], PollJudge) -> Polling;
     fn authentication(GrantId) -> Option<Authentication>;
     fn grant(GrantRef) -> Option<Loaded>;
     fn use_once([u8; 32], Time) -> bool;
     fn consent(UserId, ClientId) -> Option<Consent>;
     fn give_consent(Consent, Event) -> ();
     fn withdraw_consent(UserId, ClientId, End, Event) -> bool;
+    fn access(UserId, u32) -> Access;
     fn claim_logouts(LogoutClaim) -> Vec<Notice>;
     fn settle_logout(Notice, Outcome, Time, Option<Event>) -> bool;
     fn logouts(crate::id::SessionId) -> Vec<Logout>;
@@ -175,8 +188,8 @@ impl Told {
                 state: scene.state,
                 facts: Arc::new(Facts {
                     auth_time: BORN,
-                    amr: vec!["pwd".to_owned()],
-                    roles: vec![],
+                    amr: ["pwd".to_owned()].into(),
+                    roles: [].into(),
                     identifier: None,
                     attributes: None,
                 }),
@@ -263,7 +276,7 @@ fn a_token_of_another_salt_or_client_is_answered_as_unknown() {
     let mut forged = told.using(10, Intent::Rotate);
     forged.presented = told.token(10, &Salt([99; 16]));
     let mut of_another = told.using(10, Intent::Rotate);
-    of_another.client = ClientId("another".to_owned());
+    of_another.client = ClientId::from("another");
     for (used, decision) in [(forged, Decision::Unknown), (of_another, Decision::Refused(Refusal::Client))] {
         let verdict = told.verdict_of(used.clone());
         assert_eq!((verdict.decision, verdict.write), (decision, false));

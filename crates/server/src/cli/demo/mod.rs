@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use axum::Router;
 use browser::{Answer, Browser};
+use regrant_engine::event::Actor;
 use regrant_jose::{Algorithm, Jwks, jws, jwt};
 use serde_json::{Map, Value, json};
 use stage::{Stage, Turn};
@@ -143,8 +144,10 @@ async fn add_user(running: &Running) -> Turn<()> {
     claims.insert("name".to_owned(), json!("Ada Lovelace"));
     let password = Some(Secret(Zeroizing::new(PASSWORD.to_owned())));
     let add = Command::UserAdd { identifier: EMAIL.to_owned(), password, roles: vec!["editor".to_owned()], claims };
-    for command in [Command::RoleAdd { name: "editor".to_owned() }, add] {
-        control::execute(&running.engine, &running.keeper, command).await.map_err(|refused| format!("{refused:?}"))?;
+    for command in [Command::RoleAdd { name: "editor".to_owned(), description: None }, add] {
+        control::execute(&running.engine, Actor::Operator, &running.keeper, command)
+            .await
+            .map_err(|refused| format!("{refused:?}"))?;
     }
     Ok(())
 }
@@ -188,8 +191,9 @@ async fn burst(ada: &Browser, token: &str) -> Turn<String> {
 
 async fn explain(stage: &mut Stage, running: &Running, session: &str) -> Turn<()> {
     let asked = Command::Explain { text: Secret(Zeroizing::new(session.to_owned())) };
-    let reply =
-        control::execute(&running.engine, &running.keeper, asked).await.map_err(|refused| format!("{refused:?}"))?;
+    let reply = control::execute(&running.engine, Actor::Operator, &running.keeper, asked)
+        .await
+        .map_err(|refused| format!("{refused:?}"))?;
     let fact = |path: &str| reply.document.pointer(path).cloned().unwrap_or_default();
     check(fact("/state") == json!("ended") && fact("/reason") == json!("reused"), "explain should say why it ended")?;
     stage.step("Explain", "the operator asks \"regrant explain\" why Ada was signed out:");

@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{
     http::is_loopback,
-    timeline::{Timeline, escaped},
+    timeline::{self, Timeline, escaped},
 };
 
 /// Where the thief sits: another network of the loopback range.
@@ -245,7 +245,7 @@ impl Theatre {
         let (title, main) = match explanation {
             None => ("Sign in", format!(include_str!("assets/signed_out.html"), form = form())),
             Some(explanation) => {
-                let timeline = Timeline::of(&explanation);
+                let timeline = Timeline::of(&explanation, &timeline::ENGLISH);
                 let (drawing, sentences) = (timeline.drawing("timeline"), timeline.sentences());
                 let verdict = escaped(timeline.verdict());
                 let session = explanation.session.map(|session| session.id.to_string()).unwrap_or_default();

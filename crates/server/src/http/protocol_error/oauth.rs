@@ -8,6 +8,7 @@ use axum::{
 };
 use regrant_engine::{
     authorize::Refused,
+    dpop,
     ports::Broken,
     reason::WireReason,
     refresh::{Refreshed, Refusal},
@@ -16,7 +17,13 @@ use regrant_engine::{
 use serde::Serialize;
 
 use super::ApiError;
-use crate::http::parameters::Unreadable;
+use crate::http::{dpop::NONCE, parameters::Unreadable};
+
+/// What is told where a grant's own key was not proven (row 4 of the table).
+const UNPROVEN: &str =
+    "The token is bound to a key, and its DPoP proof is missing, of another key, or was used before.";
+/// What is told of a proof that is right and comes again.
+pub(in crate::http) const USED: &str = "The DPoP proof was used before: make one for each request.";
 
 /// Everything that a client can be told went wrong.
 #[derive(Debug)]
@@ -27,6 +34,14 @@ pub(in crate::http) enum OAuthError {
     InvalidClient,
     /// Code or refresh token is good for nothing here.
     InvalidGrant(Option<WireReason>),
+    /// Nobody has answered a device's question yet (RFC 8628 §3.5); so the next three.
+    AuthorizationPending,
+    /// Nobody has, and it asks too often.
+    SlowDown,
+    /// Somebody said no.
+    AccessDenied,
+    /// Nobody said anything in time.
+    ExpiredToken,
     /// The client may not get tokens so.
     UnauthorizedClient,
     /// There is no such grant type here.
@@ -35,8 +50,12 @@ pub(in crate::http) enum OAuthError {
     InvalidScope,
     /// The resource may not be asked for.
     InvalidTarget,
-    /// The proof of the token's key is missing or wrong.
-    InvalidProof,
+    /// The proof of the token's key is missing or wrong; the sentence says what.
+    InvalidProof(&'static str),
+    /// The proof must hold a nonce: this one.
+    UseNonce(String),
+    /// What went wrong with a token that is bound to a key, or with its proof, at a resource.
+    AtResource(Box<OAuthError>),
     /// A factor is needed; nothing ended.
     InteractionRequired,
     /// No access token came.
@@ -91,9 +110,10 @@ impl From<Refreshed> for OAuthError {
             Refreshed::Refused(Refusal::Superseded | Refusal::Stale) => {
                 Self::InvalidGrant(Some(WireReason::Superseded))
             }
-            Refreshed::Refused(Refusal::Proof) => Self::InvalidProof,
+            Refreshed::Refused(Refusal::Proof) => Self::InvalidProof(UNPROVEN),
             Refreshed::Refused(Refusal::Scope) => Self::InvalidScope,
             Refreshed::Refused(Refusal::StepUp) => Self::InteractionRequired,
+            Refreshed::Elsewhere => Self::InvalidTarget,
             Refreshed::Limited(retry_after) => Self::Limited(retry_after),
             Refreshed::Ended | Refreshed::Tokens(_) => Self::InvalidGrant(Some(WireReason::Ended)),
         }
@@ -120,15 +140,31 @@ impl OAuthError {
                 };
                 (bad, "invalid_grant", sentence.to_owned(), *reason, None)
             }
+            Self::AuthorizationPending => {
+                told(bad, "authorization_pending", "Nobody has typed the code and answered yet. Ask again.")
+            }
+            Self::SlowDown => told(bad, "slow_down", "Wait 5 seconds longer between two questions than until now."),
+            Self::AccessDenied => told(bad, "access_denied", "The person said no."),
+            Self::ExpiredToken => told(bad, "expired_token", "Nobody answered in time. Begin anew, with a new code."),
             Self::UnauthorizedClient => told(bad, "unauthorized_client", "This client may not get tokens in this way."),
             Self::UnsupportedGrantType => told(
                 bad,
                 "unsupported_grant_type",
-                "There are authorization_code, refresh_token and client_credentials.",
+                "There are authorization_code, refresh_token, client_credentials and \
+                 urn:ietf:params:oauth:grant-type:device_code.",
             ),
             Self::InvalidScope => told(bad, "invalid_scope", "This scope is wider than can be had here."),
             Self::InvalidTarget => told(bad, "invalid_target", "Tokens for this resource cannot be asked for."),
-            Self::InvalidProof => told(bad, "invalid_dpop_proof", "The proof of the token's key is missing or wrong."),
+            Self::InvalidProof(sentence) => told(bad, "invalid_dpop_proof", sentence),
+            Self::UseNonce(_) => {
+                told(bad, "use_dpop_nonce", "The DPoP proof must hold the nonce that comes with this answer.")
+            }
+            // RFC 9449 §7.1.
+            Self::AtResource(error) => {
+                let (status, code, sentence, reason, retry_after) = error.told();
+                let status = if status == bad { StatusCode::UNAUTHORIZED } else { status };
+                (status, code, sentence, reason, retry_after)
+            }
             Self::InteractionRequired => (
                 bad,
                 "interaction_required",
@@ -165,6 +201,11 @@ impl OAuthError {
     }
 }
 
+/// RFC 9449 §7.1, `algs`.
+fn algorithms() -> String {
+    dpop::ALGORITHMS.iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>().join(" ")
+}
+
 impl IntoResponse for OAuthError {
     fn into_response(self) -> Response {
         if let Self::Broken(broken) = &self {
@@ -172,18 +213,30 @@ impl IntoResponse for OAuthError {
         }
         let (status, error, error_description, reason, retry_after) = self.told();
         let mut response = (status, Json(Body { error, error_description, reason })).into_response();
-        let challenge = match self {
+        let challenges = match &self {
             // RFC 6749 §5.2: by the scheme that clients authenticate with.
-            Self::InvalidClient => Some("Basic realm=\"regrant\""),
-            // RFC 6750 §3.1: without a token nothing is said of one.
-            Self::NoToken => Some("Bearer"),
-            Self::InvalidToken => Some("Bearer error=\"invalid_token\""),
-            Self::InsufficientScope => Some("Bearer error=\"insufficient_scope\", scope=\"openid\""),
+            Self::InvalidClient => vec!["Basic realm=\"regrant\"".to_owned()],
+            // RFC 6750 §3.1: without a token nothing is said of one. RFC 9449 §7.2: of both kinds.
+            Self::NoToken => vec!["Bearer".to_owned(), format!("DPoP algs=\"{}\"", algorithms())],
+            Self::InvalidToken => vec!["Bearer error=\"invalid_token\"".to_owned()],
+            Self::InsufficientScope => vec!["Bearer error=\"insufficient_scope\", scope=\"openid\"".to_owned()],
+            Self::AtResource(_) => vec![format!("DPoP error=\"{error}\", algs=\"{}\"", algorithms())],
+            _ => vec![],
+        };
+        let nonce = match &self {
+            Self::UseNonce(nonce) => Some(nonce),
+            Self::AtResource(error) => match &**error {
+                Self::UseNonce(nonce) => Some(nonce),
+                _ => None,
+            },
             _ => None,
         };
         let headers = response.headers_mut();
-        if let Some(challenge) = challenge {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        for challenge in challenges.iter().filter_map(|challenge| HeaderValue::from_str(challenge).ok()) {
+            headers.append(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(nonce) = nonce.and_then(|nonce| HeaderValue::from_str(nonce).ok()) {
+            headers.insert(NONCE, nonce);
         }
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -203,7 +256,7 @@ pub(in crate::http) fn refused(refused: Refused) -> (&'static str, &'static str)
         Refused::InvalidTarget => ("invalid_target", "Tokens for this resource cannot be asked for."),
         Refused::LoginRequired => ("login_required", "Somebody has to sign in."),
         Refused::ConsentRequired => ("consent_required", "Somebody has to be asked."),
-        Refused::AccessDenied => ("access_denied", "The person said no."),
+        Refused::AccessDenied => ("access_denied", "The person said no, or may do nothing of this."),
         Refused::RequestNotSupported => ("request_not_supported", "Request objects are not offered."),
         Refused::RequestUriNotSupported => ("request_uri_not_supported", "Request objects are not offered."),
         Refused::RegistrationNotSupported => ("registration_not_supported", "Registration is not offered."),

@@ -17,9 +17,10 @@ pub(crate) fn check(head: &str, answer: &Answer) {
     }
     let path = target.split(['?', '#']).next().unwrap_or_default();
     // RFCs describe the OAuth endpoints, and pages are for people: the document has neither.
-    let is_described = !["/oauth2/", "/login", "/consent", "/logout", "/assets/", "/.well-known/o"]
-        .iter()
-        .any(|other| path.starts_with(other));
+    let is_described =
+        !["/oauth2/", "/login", "/consent", "/device", "/logout", "/account", "/error", "/assets/", "/.well-known/o"]
+            .iter()
+            .any(|other| path.starts_with(other));
     if !is_described {
         return;
     }

@@ -181,8 +181,8 @@ fn case(template: &Grant, context_at: &dyn Fn(&str, &str) -> Context, now: Time,
                 grant.networks = networks;
             }
             Edge::From(address, agent) => case.context = context_at(address, agent),
-            Edge::Client => case.client = ClientId("another".to_owned()),
-            Edge::OtherEndpoint => grant.client = ClientId("shop".to_owned()),
+            Edge::Client => case.client = ClientId::from("another"),
+            Edge::OtherEndpoint => grant.client = ClientId::from("shop"),
             Edge::Kind(kind) => grant.kind = kind,
             Edge::Ended => grant.life = Life::Ended { at: now, reason: Reason::RevokedByUser },
             Edge::Forged => case.forged = true,
@@ -254,11 +254,10 @@ async fn agree(batch: usize) {
         let used = Use {
             presented,
             client: case.client.clone(),
-            proof: case.proof,
             asks_for_more: false,
             context: case.context.clone(),
             intent: Intent::Rotate,
-            terms: case.terms.clone(),
+            terms: Terms { proof: case.proof, ..case.terms.clone() },
         };
         let state = read(&engine, case.grant.id).await.state;
         let policy = case.terms.policy(&engine, case.grant.kind);

@@ -71,6 +71,19 @@ async fn what_else_a_request_asks_goes_by_an_index() {
         ),
         ("SELECT 1 FROM sign_ins WHERE hash = $1", "bytea", "''".to_owned(), "sign_ins_by_hash"),
         ("SELECT 1 FROM codes WHERE hash = $1 FOR UPDATE", "bytea", "''".to_owned(), "codes_pkey"),
+        ("SELECT 1 FROM device_codes WHERE hash = $1 FOR UPDATE", "bytea", "''".to_owned(), "device_codes_pkey"),
+        (
+            "SELECT 1 FROM device_codes WHERE user_code = $1 FOR UPDATE",
+            "bytea",
+            "''".to_owned(),
+            "device_codes_by_user_code",
+        ),
+        (
+            "DELETE FROM device_codes WHERE user_id = $1 AND client_id = $2 AND grant_id IS NULL",
+            "uuid, text",
+            format!("{zero}, 'a'"),
+            "device_codes_by_user",
+        ),
     ] {
         let told = plan(&database, sql, types, &values);
         assert!(told.contains(&format!("using {index} ")), "{sql}: {told}");

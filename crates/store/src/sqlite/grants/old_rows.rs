@@ -28,10 +28,10 @@ pub(in super::super) fn carry_over(db: Connection) -> Result<Connection, Fault> 
         while let Some(row) = rows.next()? {
             let mut columns = Columns::new(row);
             let (auth_time, amr): (Option<i64>, Option<String>) = (columns.take()?, columns.take()?);
-            let roles = refresh::roles(columns.take()?).join(" ");
+            let roles = refresh::roles(columns.take()?).into();
             let grant = grant(&mut columns)?;
             let auth_time = auth_time.map_or(grant.issued_at, Time::from_millis);
-            desk.insert(&Record { grant, auth_time, amr: amr.unwrap_or_default(), roles, roles_as_of: 0 })?;
+            desk.insert(&Record { grant, auth_time, amr: refresh::words(amr).into(), roles, roles_as_of: 0 })?;
         }
     }
     desk.execute_batch("DROP TABLE old_grants")?;

@@ -3,7 +3,7 @@
 //! Numbers take as few bytes as they need (LEB128), times are told by their distance from one another, texts that many
 //! grants share by their number in the dictionary (`words.rs`). The first byte is the version of the form.
 
-use std::borrow::Borrow;
+use std::{borrow::Borrow, sync::Arc};
 
 use regrant_engine::{
     context::{AddressDigest, Context, Network, Networks, Prefix, UserAgentFamily},
@@ -15,7 +15,10 @@ use regrant_engine::{
     token::{Endpoint, GrantId, KeyId, Salt},
 };
 
-use super::{super::fault::Fault, words::Words};
+use super::{
+    super::fault::Fault,
+    words::{self, Words},
+};
 
 const VERSION: u8 = 1;
 
@@ -26,10 +29,10 @@ pub(in super::super) struct Record<G = Grant> {
     pub(in super::super) grant: G,
     /// When the user last proved who they are.
     pub(in super::super) auth_time: Time,
-    /// How, with a space between.
-    pub(in super::super) amr: String,
-    /// The user's roles, sorted, with a space between.
-    pub(in super::super) roles: String,
+    /// How.
+    pub(in super::super) amr: Arc<[String]>,
+    /// The user's roles, sorted.
+    pub(in super::super) roles: Arc<[String]>,
     /// The state of all roles that they were read in: in a later one they are read again.
     pub(in super::super) roles_as_of: u64,
 }
@@ -56,7 +59,7 @@ pub(super) fn pack<G: Borrow<Grant>>(record: &Record<G>, words: &mut Words) -> V
     let Record { grant, auth_time, amr, roles, roles_as_of } = record;
     let grant: &Grant = grant.borrow();
     let own = grant.session.map(GrantRef::own_of) == Some(grant.public_id);
-    let one_network = grant.networks.to_bytes() == grant.context.network.to_bytes();
+    let one_network = grant.networks == Networks::starting_with(grant.context.network);
     let mut flags = 0;
     let mut set = |bit: u16, is: bool| flags |= if is { bit } else { 0 };
     set(flag::OAUTH, grant.endpoint == Endpoint::OAuth);
@@ -86,8 +89,8 @@ pub(super) fn pack<G: Borrow<Grant>>(record: &Record<G>, words: &mut Words) -> V
     out.text(grant.kind.as_str());
     out.text(&grant.scope);
     out.text(&grant.audience);
-    out.text(amr);
-    out.text(roles);
+    out.list(amr);
+    out.list(roles);
     out.number(*roles_as_of);
     out.bytes.push(grant.key.0);
     out.number(grant.epoch.0.into());
@@ -143,7 +146,7 @@ pub(super) fn unpack(id: GrantId, bytes: &[u8], words: &Words) -> Result<Record,
     };
     let client = ClientId(from.text()?);
     let kind = from.name()?;
-    let (scope, audience, amr, roles) = (from.text()?, from.text()?, from.text()?, from.text()?);
+    let (scope, audience, amr, roles) = (from.text()?, from.text()?, from.list()?, from.list()?);
     let roles_as_of = from.number()?;
     let key = KeyId(from.byte()?);
     let epoch = Epoch(from.small()?);
@@ -334,6 +337,15 @@ impl Packer<'_> {
         }
     }
 
+    /// Words of which none has a space, as one text.
+    fn list(&mut self, list: &[String]) {
+        match list {
+            [] => self.text(""),
+            [only] => self.text(only),
+            several => self.text(&several.join(" ")),
+        }
+    }
+
     fn place(&mut self, user_agent: &UserAgentFamily, prefix: Prefix) {
         self.text(user_agent.as_str());
         self.short(&prefix.to_bytes());
@@ -393,8 +405,18 @@ impl<'a> Unpacker<'a> {
         Ok(head)
     }
 
-    fn text(&mut self) -> Result<String, Fault> {
-        self.with_text(str::to_owned)
+    fn text(&mut self) -> Result<Arc<str>, Fault> {
+        match self.small()? {
+            0 => std::str::from_utf8(self.short()?).map(Arc::from).map_err(|_| damaged()),
+            number => self.words.text(number).map(Arc::clone).ok_or_else(damaged),
+        }
+    }
+
+    fn list(&mut self) -> Result<Arc<[String]>, Fault> {
+        match self.small()? {
+            0 => std::str::from_utf8(self.short()?).map(words::list_of).map_err(|_| damaged()),
+            number => self.words.list(number).ok_or_else(damaged),
+        }
     }
 
     fn name<T: std::str::FromStr<Err = UnknownName>>(&mut self) -> Result<T, Fault> {
@@ -404,7 +426,7 @@ impl<'a> Unpacker<'a> {
     fn with_text<T>(&mut self, read: impl FnOnce(&str) -> T) -> Result<T, Fault> {
         match self.small()? {
             0 => std::str::from_utf8(self.short()?).map(read).map_err(|_| damaged()),
-            number => self.words.text(number).map(read).ok_or_else(damaged),
+            number => self.words.text(number).map(|text| read(text)).ok_or_else(damaged),
         }
     }
 

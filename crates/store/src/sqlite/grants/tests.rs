@@ -160,7 +160,7 @@ fn a_dictionary_that_is_full_takes_no_more() {
     assert_eq!(Words::default().number(&long), None);
     // What is no word is written where it is used.
     let mut record = record(1);
-    record.grant.audience = long;
+    record.grant.audience = long.into();
     record.grant.context.user_agent = UserAgentFamily::from_stored("one too many".to_owned());
     let packed = packed::pack(&record, &mut words);
     assert_eq!(packed::unpack(record.grant.id, &packed, &words).unwrap(), record);
@@ -187,8 +187,8 @@ fn record(n: u8) -> Record {
         generation: Generation(1),
         fence: None,
         newest_used: false,
-        scope: "openid".to_owned(),
-        audience: "https://api.example".to_owned(),
+        scope: "openid".into(),
+        audience: "https://api.example".into(),
         issued_at: at,
         rotated_at: at,
         last_event: at,
@@ -205,7 +205,7 @@ fn record(n: u8) -> Record {
         pace: Pace::default(),
         life: Life::Alive,
     };
-    Record { grant, auth_time: at, amr: "pwd".to_owned(), roles: "admin staff".to_owned(), roles_as_of: 7 }
+    Record { grant, auth_time: at, amr: words::list_of("pwd"), roles: words::list_of("admin staff"), roles_as_of: 7 }
 }
 
 fn open(file: &Path) -> Desk {
@@ -369,8 +369,8 @@ fn rows_of_before_are_carried_over() {
     let all = all(&desk);
     let (alive, ended) = (&all[0].0, &all[1].0);
     assert_eq!(all.len(), 2);
-    let told = (alive.grant.generation.0, alive.amr.as_str(), alive.roles.as_str(), alive.auth_time.millis());
-    assert_eq!(told, (5, "pwd", "admin staff", 1_700_000_000_500));
+    let told = (alive.grant.generation.0, alive.amr.join(" "), alive.roles.join(" "), alive.auth_time.millis());
+    assert_eq!(told, (5, "pwd".to_owned(), "admin staff".to_owned(), 1_700_000_000_500));
     assert_eq!(alive.grant.holding, Holding::Bearer);
     assert_eq!(alive.grant.idle.0.millis(), 1_700_600_000_000);
     assert_eq!(alive.grant.networks.to_bytes(), [4, 192, 0, 0, 0, 4, 198, 51, 0, 0]);

@@ -1,6 +1,6 @@
 //! Texts that many grants share — scopes, audiences, browsers, reasons —, each written once and named by a number.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{cell::OnceCell, collections::HashMap, sync::Arc};
 
 use rusqlite::{Connection, params};
 
@@ -11,11 +11,17 @@ use super::super::fault::Fault;
 const MOST: usize = 10_000;
 const LONGEST: usize = 256;
 
+struct Word {
+    text: Arc<str>,
+    /// It as [`list_of`] has it, once somebody asked.
+    list: OnceCell<Arc<[String]>>,
+}
+
 /// The dictionary. A word never changes and never goes.
 #[derive(Default)]
 pub(super) struct Words {
     /// Word n stands at n - 1.
-    words: Vec<Arc<str>>,
+    words: Vec<Word>,
     numbers: HashMap<Arc<str>, u32>,
     /// How many of them are in the file.
     saved: usize,
@@ -45,13 +51,22 @@ impl Words {
     }
 
     /// The word of this number.
-    pub(super) fn text(&self, number: u32) -> Option<&str> {
-        let index = usize::try_from(number).ok()?.checked_sub(1)?;
-        self.words.get(index).map(AsRef::as_ref)
+    pub(super) fn text(&self, number: u32) -> Option<&Arc<str>> {
+        self.word(number).map(|word| &word.text)
+    }
+
+    /// The same as a list. It is shared: each use of a grant asks for two.
+    pub(super) fn list(&self, number: u32) -> Option<Arc<[String]>> {
+        let word = self.word(number)?;
+        Some(Arc::clone(word.list.get_or_init(|| list_of(&word.text))))
+    }
+
+    fn word(&self, number: u32) -> Option<&Word> {
+        self.words.get(usize::try_from(number).ok()?.checked_sub(1)?)
     }
 
     fn add(&mut self, text: Arc<str>) -> u32 {
-        self.words.push(Arc::clone(&text));
+        self.words.push(Word { text: Arc::clone(&text), list: OnceCell::new() });
         let number = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
         self.numbers.insert(text, number);
         number
@@ -59,7 +74,7 @@ impl Words {
 
     /// Writes what is new, within the transaction that uses it.
     pub(super) fn save(&self, db: &Connection) -> Result<(), Fault> {
-        for (number, text) in (1..).zip(&self.words).skip(self.saved) {
+        for (number, Word { text, .. }) in (1..).zip(&self.words).skip(self.saved) {
             db.prepare_cached("INSERT INTO words (id, text) VALUES (?, ?)")?.execute(params![number, &**text])?;
         }
         Ok(())
@@ -69,4 +84,9 @@ impl Words {
     pub(super) fn saved(&mut self) {
         self.saved = self.words.len();
     }
+}
+
+/// What a text is that was written with a space between.
+pub(super) fn list_of(text: &str) -> Arc<[String]> {
+    text.split_whitespace().map(str::to_owned).collect()
 }
