@@ -27,6 +27,8 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<ExitCode, Failure> {
         target: None,
         tokens: None,
         store: None,
+        database: None,
+        batch: 1,
         json: arguments.json,
     };
     let ours = refresh::alone(&load)?;

@@ -12,6 +12,7 @@ mod chains;
 mod clock;
 mod compare;
 mod connection;
+mod database;
 mod disk;
 mod histogram;
 mod http;
@@ -45,8 +46,8 @@ struct SeedArguments {
     /// The data directory to make
     #[arg(long, value_name = "DIR", required_unless_present = "database")]
     data: Option<PathBuf>,
-    /// A PostgreSQL database instead (not built yet)
-    #[arg(long, value_name = "URL", conflicts_with = "data")]
+    /// See "refresh --database"
+    #[arg(long, value_name = "URL", conflicts_with = "data", hide = true)]
     database: Option<String>,
     /// How many grants, each with its session; a user for every ten
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -73,6 +74,12 @@ struct RefreshArguments {
     /// Requests a second, at times that are known beforehand (open loop); without it each connection sends when it has its reply
     #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
+    /// On this PostgreSQL database, which must be empty, and pgbench's own one-row updates there beside it
+    #[arg(long, value_name = "URL", conflicts_with_all = ["target", "store", "tokens"])]
+    database: Option<String>,
+    /// How many refreshes may share a statement on the database; 1 for engines that spread over machines
+    #[arg(long, value_name = "N", default_value_t = 256, requires = "database")]
+    batch: u32,
     /// A server that runs already, http://HOST:PORT; without it one is started on a store that is seeded first
     #[arg(long, value_name = "URL", requires = "tokens")]
     target: Option<String>,

@@ -31,6 +31,9 @@ const WARM_UP: Duration = Duration::from_secs(2);
 
 /// `regrant-bench refresh`
 pub(crate) fn run(arguments: &RefreshArguments) -> Result<ExitCode, Failure> {
+    if let Some(url) = &arguments.database {
+        return crate::database::run(arguments, url);
+    }
     let report = match &arguments.target {
         Some(url) => {
             let target = Target::parse(url, Dialect::Session)

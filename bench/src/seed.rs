@@ -35,7 +35,7 @@ use regrant_engine::{
     token::{Endpoint, GrantId, RefreshKeys, Salt},
     user::{Identified, Identifier, NewUser},
 };
-use regrant_store::sqlite::SqliteStore;
+use regrant_store::{postgres::PostgresStore, sqlite::SqliteStore};
 
 use crate::{Failure, SeedArguments, chains::Chance, clock, http::USER_AGENT};
 
@@ -62,7 +62,9 @@ pub(crate) struct Seeded {
 /// `regrant-bench seed`
 pub(crate) fn run(arguments: &SeedArguments) -> Result<ExitCode, Failure> {
     let Some(data) = arguments.data.as_deref().filter(|_| arguments.database.is_none()) else {
-        return Err(Failure::usage("PostgreSQL (--database) is not built yet: use --data DIR, the embedded store"));
+        return Err(Failure::usage(
+            "a database is seeded by the run that needs it: regrant-bench refresh --database URL; here, use --data DIR",
+        ));
     };
     let seeded = fill(data, arguments.grants, &arguments.tokens, &arguments.issuer)?;
     eprintln!(
@@ -103,6 +105,43 @@ pub(crate) fn fill(data: &Path, grants: u64, tokens: &Path, issuer: &str) -> Res
     Ok(Seeded { users, took: clock::now() - begun })
 }
 
+/// Fills the database of `store`, which is new, and writes the tokens. `key_file` is made.
+pub(crate) async fn fill_database(
+    store: &PostgresStore,
+    key_file: &Path,
+    grants: u64,
+    tokens: &Path,
+    issuer: &str,
+) -> Result<Seeded, Failure> {
+    let begun = clock::now();
+    let mut out = BufWriter::with_capacity(1 << 20, private(tokens)?);
+    keys::create(key_file, &SystemSource::new()).map_err(Failure::at("no keys"))?;
+    let seeder = Seeder::new(key_file, issuer)?;
+    let refresh_keys = Arc::clone(&seeder.refresh_keys);
+    store.foresee(Box::new(move |grant| refresh_keys.tags(grant)));
+    let users = seeder.users(store, grants).await?;
+    seeder.sessions(store, &users, 0..grants, grants, &mut out).await?;
+    out.flush().map_err(Failure::at(format!("cannot write {}", tokens.display())))?;
+    Ok(Seeded { users: users.len() as u64, took: clock::now() - begun })
+}
+
+/// A store that takes sessions as they are.
+trait Takes: Store {
+    fn take(&self, sessions: Vec<(Session, Grant)>) -> Answer<'_, ()>;
+}
+
+impl Takes for SqliteStore {
+    fn take(&self, sessions: Vec<(Session, Grant)>) -> Answer<'_, ()> {
+        self.seed(sessions)
+    }
+}
+
+impl Takes for PostgresStore {
+    fn take(&self, sessions: Vec<(Session, Grant)>) -> Answer<'_, ()> {
+        self.seed(sessions)
+    }
+}
+
 /// A file for its owner's eyes only, empty.
 fn private(path: &Path) -> Result<File, Failure> {
     let failed = || format!("cannot write {}", path.display());
@@ -115,7 +154,7 @@ fn private(path: &Path) -> Result<File, Failure> {
 
 struct Seeder {
     identity: Identity,
-    refresh_keys: RefreshKeys,
+    refresh_keys: Arc<RefreshKeys>,
     settings: Settings,
     context: Context,
     digests: Digests,
@@ -135,7 +174,7 @@ impl Seeder {
                 issuer: Some(issuer.to_owned()),
                 refresh_keys: keys.refresh.iter().map(|(id, master)| (*id, master.check_value(*id))).collect(),
             },
-            refresh_keys: RefreshKeys::new(&keys.refresh, active, issuer).ok_or_else(failed)?,
+            refresh_keys: Arc::new(RefreshKeys::new(&keys.refresh, active, issuer).ok_or_else(failed)?),
             settings: Settings::new(issuer),
             context: digests.context(IpAddr::V4(Ipv4Addr::LOCALHOST), USER_AGENT),
             digests,
@@ -146,6 +185,23 @@ impl Seeder {
 
     async fn fill(&self, database: &Path, grants: u64, tokens: &mut impl Write) -> Result<u64, Failure> {
         let mut store = self.open(database)?;
+        let users = self.users(&store, grants).await?;
+        let mut n = 0;
+        while n < grants {
+            if std::fs::metadata(database.with_extension("db-wal")).is_ok_and(|log| log.len() > LARGEST_LOG) {
+                drop(store);
+                store = self.open(database)?;
+            }
+            let end = grants.min(n + 4 * GRANTS_AT_ONCE as u64);
+            n = self.sessions(&store, &users, n..end, grants, tokens).await?;
+        }
+        // Closing writes the log back.
+        drop(store);
+        Ok(users.len() as u64)
+    }
+
+    /// Adds the users, and tells the store whose it is.
+    async fn users(&self, store: &dyn Store, grants: u64) -> Result<Vec<NewUser>, Failure> {
         store.remember(self.identity.clone()).await.map_err(broken)?;
         let user_count = grants.div_ceil(GRANTS_PER_USER);
         let mut users = Vec::new();
@@ -159,18 +215,7 @@ impl Seeder {
                 other => return Err(Failure::new(format!("the users could not be added: {other:?}"))),
             }
         }
-        let mut n = 0;
-        while n < grants {
-            if std::fs::metadata(database.with_extension("db-wal")).is_ok_and(|log| log.len() > LARGEST_LOG) {
-                drop(store);
-                store = self.open(database)?;
-            }
-            let end = grants.min(n + 4 * GRANTS_AT_ONCE as u64);
-            n = self.sessions(&store, &users, n..end, grants, tokens).await?;
-        }
-        // Closing writes the log back.
-        drop(store);
-        Ok(user_count)
+        Ok(users)
     }
 
     fn open(&self, database: &Path) -> Result<SqliteStore, Failure> {
@@ -185,7 +230,7 @@ impl Seeder {
     /// Puts the sessions of `range` in; while the store writes one chunk, the next is made.
     async fn sessions(
         &self,
-        store: &SqliteStore,
+        store: &impl Takes,
         users: &[NewUser],
         range: std::ops::Range<u64>,
         all: u64,
@@ -208,7 +253,7 @@ impl Seeder {
             n = end;
             // Within one transaction nobody sees the order, and pages are visited once.
             chunk.sort_by_key(|(_, grant)| grant.id);
-            let next = store.seed(chunk);
+            let next = store.take(chunk);
             if let Some(before) = written.replace(next) {
                 before.await.map_err(broken)?;
             }

@@ -110,8 +110,12 @@ fn debian_packages(root: &Path) -> Result<(), Failure> {
     apt_get(&[&["install", "--quiet", "--yes", "--no-install-recommends"], missing.as_slice()].concat())
 }
 
-/// A program is in the path, or where Debian puts it; what Debian splits off Python is a module that can be imported.
+/// A program is in the path, or where its pattern says; what Debian splits off Python is a module that can be imported.
 fn is_here(root: &Path, needed: &Debian) -> bool {
+    if let Some((directory, rest)) = needed.program.split_once("/*/") {
+        let versions = std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+        return versions.into_iter().any(|version| version.path().join(rest).exists());
+    }
     if needed.program.starts_with('/') {
         return Path::new(needed.program).exists();
     }
@@ -141,7 +145,7 @@ struct Debian {
     purpose: &'static str,
 }
 
-const DEBIAN: [Debian; 14] = [
+const DEBIAN: [Debian; 15] = [
     Debian { program: "chromium", package: "chromium", purpose: "the demo's pages are played in a real browser" },
     Debian { program: "node", package: "nodejs", purpose: "drives that browser, and runs what others wrote for it" },
     Debian { program: "npm", package: "npm", purpose: "installs packages for it, as their lock files say" },
@@ -154,6 +158,12 @@ const DEBIAN: [Debian; 14] = [
         purpose: "schemathesis gets a place of its own",
     },
     Debian { program: "gcc", package: "gcc", purpose: "aws-lc and SQLite are compiled from C" },
+    // Debian keeps it out of the path, a directory for each version.
+    Debian {
+        program: "/usr/lib/postgresql/*/bin/initdb",
+        package: "postgresql",
+        purpose: "tests start a PostgreSQL of their own",
+    },
     Debian {
         program: "nginx",
         package: "nginx-light",

@@ -104,6 +104,12 @@ impl<'e> From<&'e Arc<Engine>> for By<'e> {
 }
 
 impl Engine {
+    /// Tells the store how the next tokens of a grant are foreseen. Once, when all is wired; it ends with the engine.
+    pub fn share_foresight(self: &Arc<Self>) {
+        let engine = Arc::downgrade(self);
+        self.store.foresee(Box::new(move |grant| engine.upgrade()?.refresh_keys.tags(grant)));
+    }
+
     /// In the name of `actor`.
     #[must_use]
     pub const fn by(&self, actor: Actor) -> By<'_> {

@@ -17,7 +17,7 @@ use crate::{
     keyring::SealedKey,
     login::{Account, FailureCount, FailureKey},
     reason::Reason,
-    refresh::{Authentication, Decision, Grant, Intent, Owner, State},
+    refresh::{Authentication, Decision, Grant, Intent, Owner, State, Swift},
     refresh_key::{KeyMark, RefreshKeyRecord},
     resource::Resource,
     session::{Session, SessionRecord},
@@ -117,7 +117,28 @@ pub enum Wanted {
 }
 
 /// Decides about a grant inside the store's transaction. Pure, so that a store may run it again.
-pub type Judge = Box<dyn Fn(Option<&Loaded>) -> Verdict + Send>;
+pub type Judge = Box<dyn Fn(Option<&Loaded>) -> Verdict + Send + Sync>;
+
+/// Four bytes each of the next tokens of a grant, in the places of their generations modulo [`Tags::AHEAD`]: a store that cannot
+/// compute a token recognises it by them (`RefreshKeys::tags`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tags(pub Vec<u8>);
+
+impl Tags {
+    /// Of so many tokens: the newest and those to come.
+    pub const AHEAD: u32 = 32;
+    /// Bytes of each.
+    pub const LENGTH: u32 = 4;
+
+    /// Where the tag of a generation begins.
+    #[must_use]
+    pub const fn place(generation: crate::id::Generation) -> u32 {
+        generation.0 % Self::AHEAD * Self::LENGTH
+    }
+}
+
+/// Says what the next tokens of a grant will be, as far as a store may know.
+pub type Foresight = Box<dyn Fn(&Grant) -> Option<Tags> + Send + Sync>;
 
 /// What a judge says. The store carries it out, commits, and returns it.
 #[derive(Clone, PartialEq, Debug)]
@@ -370,7 +391,7 @@ pub struct SignInRecord {
 }
 
 /// Decides about a code inside the store's transaction. Pure, so that a store may run it again.
-pub type CodeJudge = Box<dyn Fn(Option<&LoadedCode>) -> Redemption + Send>;
+pub type CodeJudge = Box<dyn Fn(Option<&LoadedCode>) -> Redemption + Send + Sync>;
 
 /// What is said of a code. The store carries it out, commits, and returns it.
 pub enum Redemption {
@@ -527,8 +548,24 @@ pub struct GrantsEnded {
 ///
 /// Every verb is one transaction, durable before its answer is given.
 pub trait Store: Send + Sync {
+    /// Tells the store how the next tokens of a grant are foreseen. Who loads and decides in one place needs nothing of it.
+    fn foresee(&self, foresight: Foresight) {
+        drop(foresight);
+    }
+    /// How many jobs wait: those that write, and those that only read.
+    fn waiting(&self) -> (usize, usize) {
+        (0, 0)
+    }
     /// Loads the grant `id` with the facts that are wanted, asks `judge`, carries its verdict out and returns it.
     fn refresh(&self, id: GrantId, wanted: Wanted, judge: Judge) -> Answer<'_, Verdict>;
+    /// Whether [`renew`](Self::renew) is any faster.
+    fn is_swift(&self) -> bool {
+        false
+    }
+    /// Does what [`refresh`](Self::refresh) does, in one statement where that is sure to do the same.
+    fn renew(&self, swift: Swift, wanted: Wanted, judge: Judge) -> Answer<'_, Verdict> {
+        self.refresh(swift.presented.grant, wanted, judge)
+    }
     /// Changes a password by its owner: judge, new hash, new epoch, everything else of the user ended, in one.
     fn change_password(&self, id: GrantId, judge: Judge, change: PasswordChange) -> Answer<'_, PasswordChanged>;
     /// Opens a session; re-reads the user, keeps the limit, ends what it replaces.

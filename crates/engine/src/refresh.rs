@@ -25,6 +25,7 @@
 //! match wins. What it reads and says, the grant first of all, is in `refresh/state.rs`.
 
 mod state;
+mod swift;
 
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ use crate::{
     mint::{ADMIN_SCOPE, AccessToken, Wish, scope_now},
     ports::{Broken, End, Facts, Judge, Loaded, Random, Verdict, Wanted},
     reason::{Life, Reason, WireReason},
-    resource::{Registry, Target},
+    resource::{Registry, Resources, Target},
     scope,
     time::{AbsoluteDeadline, IdleDeadline, Seconds, Time},
     token::{Endpoint, Presented, RefreshToken},
@@ -48,6 +49,7 @@ pub use state::{
     Attempt, Decision, Grant, GrantKind, Holding, KeyThumbprint, Owner, Pace, Policy, Refusal, Replay, ReplayPolicy,
     Risk, Rotation, State, Suspicion, Window,
 };
+pub use swift::Swift;
 
 /// Why a token is read: what is to happen if the table lets its holder through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,6 +136,12 @@ impl Terms {
             || registry()
                 .pick(&engine.settings, &grant.audience, &self.resources)
                 .is_some_and(|(_, form)| engine.mint.can_sign(form.signing))
+    }
+
+    /// Whether tokens are for whatever was granted, since there were never resources.
+    fn is_for_any(&self, resources: &Resources) -> bool {
+        let registry = self.registry.clone().unwrap_or_else(|| resources.lately());
+        self.resources.is_empty() && !registry.was_ever_any()
     }
 
     /// Whom the next token of `grant` is for, and what it allows there with these roles; `None` where that cannot be had.
@@ -253,7 +261,13 @@ pub async fn refresh(engine: &Arc<Engine>, mut used: Use) -> Result<Refreshed, B
         _ if tells_more => Wanted::Person,
         _ => engine.mint.wanted(),
     };
-    let verdict = engine.store.refresh(used.presented.grant, wanted, judge(engine, used, now)).await?;
+    let grant = used.presented.grant;
+    let swift = if engine.store.is_swift() { Swift::of(engine, &used, now) } else { None };
+    let judge = judge(engine, used, now);
+    let verdict = match swift {
+        Some(swift) => engine.store.renew(swift, wanted, judge).await?,
+        None => engine.store.refresh(grant, wanted, judge).await?,
+    };
     engine.observer.decided(intent, &verdict.decision);
     let renews = match (intent, &verdict.decision) {
         (Intent::Rotate, _) => true,

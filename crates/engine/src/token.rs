@@ -17,11 +17,11 @@ use std::{
     sync::{PoisonError, RwLock, RwLockReadGuard},
 };
 
-use aws_lc_rs::{constant_time, hkdf, hmac};
+use aws_lc_rs::{constant_time, digest, hkdf, hmac};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
-use crate::id::Generation;
+use crate::{id::Generation, ports::Tags, refresh::Grant};
 
 /// What every refresh token begins with, so that secret scanners can find one.
 pub const PREFIX: &str = "rg1_";
@@ -103,6 +103,14 @@ pub struct Presented {
     /// The generation that it claims.
     pub generation: Generation,
     mac: [u8; MAC],
+}
+
+impl Presented {
+    /// What a store may have kept of it ([`RefreshKeys::tags`]).
+    #[must_use]
+    pub fn tag(&self) -> [u8; Tags::LENGTH as usize] {
+        tag_of(&self.mac)
+    }
 }
 
 impl fmt::Debug for Presented {
@@ -276,6 +284,25 @@ impl RefreshKeys {
         constant_time::verify_slices_are_equal(&expected, &presented.mac).is_ok()
     }
 
+    /// What a store may keep of a grant's next tokens, from its newest on. A quarter of a hash of each MAC: nobody makes the token of
+    /// it, and whoever presents another one meets it once in four thousand million times, and the MAC then.
+    ///
+    /// `None` if the grant's key is not among this server's.
+    #[must_use]
+    pub fn tags(&self, grant: &Grant) -> Option<Tags> {
+        let held = self.held();
+        let derived = held.keys.get(&grant.key)?.of(grant.endpoint);
+        let mut tags = Tags(vec![0; (Tags::AHEAD * Tags::LENGTH) as usize]);
+        for step in 0..Tags::AHEAD {
+            let generation = Generation(grant.generation.0.wrapping_add(step));
+            let body = body_of(grant.key, &grant.id, generation);
+            let tag = tag_of(&mac_of(derived, grant.endpoint, &body, &grant.salt));
+            let places = tags.0.iter_mut().skip(Tags::place(generation) as usize);
+            places.zip(tag).for_each(|(place, byte)| *place = byte);
+        }
+        Some(tags)
+    }
+
     /// Computes the token of `generation` of a grant: the same one however often it is asked for.
     ///
     /// `None` if `key` is not among this server's keys.
@@ -354,6 +381,10 @@ fn gate_of(key: &hmac::Key, endpoint: Endpoint, body: &[u8]) -> [u8; GATE] {
 
 fn mac_of(key: &hmac::Key, endpoint: Endpoint, body: &[u8], salt: &Salt) -> [u8; MAC] {
     cut(sign(key, endpoint, body, &salt.0).as_ref())
+}
+
+fn tag_of(mac: &[u8; MAC]) -> [u8; Tags::LENGTH as usize] {
+    cut(digest::digest(&digest::SHA256, mac).as_ref())
 }
 
 fn sign(key: &hmac::Key, endpoint: Endpoint, body: &[u8], salt: &[u8]) -> hmac::Tag {

@@ -19,7 +19,7 @@ use std::{
 
 use regrant_engine::{ports::Clock, reason::Reason, time::Time};
 use regrant_store::sqlite::{
-    OpenError,
+    OpenError, Options,
     backup::{self, Contents},
 };
 use serde_json::json;
@@ -127,7 +127,7 @@ pub(crate) async fn restore(
 
 /// Opens the copy as `serve` would, which compares the keys, and ends its sessions. How many were alive.
 async fn prepare(config: &Config, staging: &Path, key_file: &Path, keep_sessions: bool) -> Result<u64, HomeError> {
-    let home = Home::open(staging, Some(key_file), Missing::Refuse)?;
+    let home = Home::open_directory(staging, Some(key_file), Missing::Refuse, Options::default())?;
     let issuer = home.stored_issuer().await?.or_else(|| config.server.issuer.clone());
     let engine = home.engine(config, issuer.as_deref().unwrap_or("http://127.0.0.1:8080")).await?;
     let live = |path: &Path| {

@@ -1,4 +1,7 @@
-//! The data directory: one process at a time, the key file that belongs to the store, and the engine wired to both.
+//! Where the store is: a data directory, of one process at a time, or a database (`home/database.rs`), of any number of nodes. The
+//! key file that belongs to it, and the engine wired to both.
+
+mod database;
 
 use std::{
     fmt,
@@ -21,7 +24,11 @@ use regrant_engine::{
     reason::Reason,
     token::{KeyId, RefreshKeys},
 };
-use regrant_store::sqlite::{Options, SqliteStore};
+use regrant_store::{
+    Listener,
+    postgres::{self, Address},
+    sqlite::{Options, SqliteStore},
+};
 
 use crate::{
     config::Config,
@@ -46,6 +53,13 @@ pub(crate) enum HomeError {
     File(String),
     /// The key file.
     Keys(String),
+    /// The database.
+    Database {
+        /// Which.
+        shown: String,
+        /// Why it cannot be used.
+        error: postgres::OpenError,
+    },
     /// The store works no more.
     Broken(Broken),
     /// The issuer is another one than the store's.
@@ -74,6 +88,7 @@ impl fmt::Display for HomeError {
                 )
             }
             Self::File(what) | Self::Keys(what) => f.write_str(what),
+            Self::Database { shown, error } => write!(f, "{shown} cannot be used: {error}"),
             Self::Broken(broken) => broken.fmt(f),
             Self::Issuer { stored, asked } => write!(
                 f,
@@ -98,14 +113,32 @@ impl From<Broken> for HomeError {
     }
 }
 
-/// An open data directory. Dropping it closes the store and gives the directory free.
+/// Where a store is, or will be.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// In a directory of this machine: the embedded store.
+    Directory(PathBuf),
+    /// In a database.
+    Database(Box<Address>),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(directory) => directory.display().fmt(f),
+            Self::Database(address) => address.fmt(f),
+        }
+    }
+}
+
+/// An open store. Dropping it closes the store and gives the directory free.
 pub(crate) struct Home {
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) store: Arc<dyn Store>,
     keys: Keys,
     key_file: PathBuf,
     random: Arc<SystemSource>,
     // Last, so that it is dropped last: the lock is held until the store is closed.
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// Whether a command makes what is missing.
@@ -118,13 +151,26 @@ pub(crate) enum Missing {
 }
 
 impl Home {
-    /// Locks `directory`, reads the key file and opens the store.
-    pub(crate) fn open(directory: &Path, key_file: Option<&Path>, missing: Missing) -> Result<Self, HomeError> {
-        Self::open_with(directory, key_file, missing, Options::default())
+    /// Reads the key file and opens the store as the operator wants it.
+    pub(crate) async fn open(
+        place: &Place,
+        key_file: Option<&Path>,
+        missing: Missing,
+        config: &Config,
+        listener: Option<Arc<dyn Listener>>,
+    ) -> Result<Self, HomeError> {
+        match place {
+            Place::Directory(directory) => {
+                let memory = usize::try_from(config.limits.grants_memory_mib).unwrap_or(usize::MAX);
+                let options = Options { listener, memory: memory.saturating_mul(1 << 20) };
+                Self::open_directory(directory, key_file, missing, options)
+            }
+            Place::Database(address) => Self::open_database(address, key_file, missing, config, listener).await,
+        }
     }
 
-    /// The same, with a store as the operator wants it.
-    pub(crate) fn open_with(
+    /// Locks `directory`, reads the key file and opens the store.
+    pub(crate) fn open_directory(
         directory: &Path,
         key_file: Option<&Path>,
         missing: Missing,
@@ -176,7 +222,7 @@ impl Home {
         }
         let store = SqliteStore::open_with(&database, random_of_store, lost, options)
             .map_err(|error| HomeError::File(format!("cannot open the store {}: {error}", database.display())))?;
-        Ok(Self { store: Arc::new(store), keys, key_file, random, _lock: lock })
+        Ok(Self { store: Arc::new(store), keys, key_file, random, _lock: Some(lock) })
     }
 
     /// The issuer that the store belongs to, if it has served.
@@ -218,7 +264,7 @@ impl Home {
             return Err(failed());
         }
         let engine = Engine {
-            store: Arc::<SqliteStore>::clone(&self.store),
+            store: Arc::clone(&self.store),
             clock: Arc::new(clock),
             random: Arc::clone(&random),
             refresh_keys,
@@ -241,7 +287,12 @@ impl Home {
         // Before the first token of a key is made: an old copy of the file is refused from here on.
         let present = keeper::check_values(&masters).into_iter().collect();
         self.store.remember(Identity { issuer: None, refresh_keys: present }).await?;
-        Ok(Arc::new(engine))
+        // Of two nodes that began a new store at the same moment, each with keys of its own, one was first.
+        let known = self.store.refresh_keys().await?;
+        keeper::compare(&self.key_file, &self.keys, &known).map_err(HomeError::Keys)?;
+        let engine = Arc::new(engine);
+        engine.share_foresight();
+        Ok(engine)
     }
 
     /// Looks after the keys of this directory's engine.

@@ -12,7 +12,6 @@ use regrant_engine::{
     resource,
     time::Time,
 };
-use regrant_store::sqlite::Options;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
@@ -20,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::{
     config::Config,
     control::socket::ControlSocket,
-    home::{Home, HomeError, Missing},
+    home::{Home, HomeError, Missing, Place},
     http::{self, App, tls},
     jobs,
     keeper::Keeper,
@@ -41,7 +40,7 @@ const WAITING: i32 = 4096;
 /// What to start.
 pub(crate) struct Start {
     pub(crate) config: Config,
-    pub(crate) directory: PathBuf,
+    pub(crate) place: Place,
     pub(crate) key_file: Option<PathBuf>,
     /// Sign everybody out rather than refuse when the issuer is another one than the store's.
     pub(crate) change_issuer: bool,
@@ -88,7 +87,7 @@ pub(crate) struct Running {
     freshening: Option<JoinHandle<()>>,
     sweeping: JoinHandle<()>,
     tending: JoinHandle<()>,
-    controlled: JoinHandle<()>,
+    controlled: Option<JoinHandle<()>>,
     telling: JoinHandle<()>,
     stop_telling: oneshot::Sender<()>,
     watching: Watching,
@@ -106,15 +105,13 @@ impl Running {
         start: Start,
         more: impl FnOnce(&Arc<Engine>, SocketAddr) -> Router,
     ) -> Result<Self, StartError> {
-        let Start { config, directory, key_file, change_issuer } = start;
+        let Start { config, place, key_file, change_issuer } = start;
         let Checked { issuer: asked, tls, outbound, brand } = preflight(&config)?;
         warn_of_development(&config);
         let scheme = if tls.is_some() { "https" } else { "http" };
         raise_descriptors(config.limits.connections);
         let telemetry = Watch::open(&config).await.map_err(StartError::Config)?;
-        let memory = usize::try_from(config.limits.grants_memory_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
-        let store = Options { listener: telemetry.listener(), memory };
-        let home = Home::open_with(&directory, key_file.as_deref(), Missing::Create, store)?;
+        let home = Home::open(&place, key_file.as_deref(), Missing::Create, &config, telemetry.listener()).await?;
         let listen = config.server.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
         let listener = TcpListener::bind(listen).await.map_err(|error| {
             StartError::Listen(format!("cannot listen on {listen}: {error}; choose another --listen ADDR:PORT"))
@@ -149,9 +146,7 @@ impl Running {
         let keeper = home.keeper()?;
         // Before the first token: what became due while nobody served, and longer lifetimes than before.
         keeper.signing.tend(&engine).await.map_err(HomeError::from)?;
-        let control = ControlSocket::listen(&directory).map_err(|error| {
-            StartError::Home(HomeError::File(format!("cannot listen on {}/control.sock: {error}", directory.display())))
-        })?;
+        let control = control_socket(&place)?;
         let outbound = Arc::new(outbound);
         engine.clients.keys.fetch_by(Arc::clone(&outbound) as Arc<dyn KeySource>);
         let app = App::new(Arc::clone(&engine), Arc::clone(&keeper), &config, brand);
@@ -159,7 +154,7 @@ impl Running {
         let limits = http::Limits { connections: config.limits.connections };
         let (acceptor, watch) = tls.unzip();
         let entrance = http::Entrance::new(app, more(&engine, address), telemetry.seen());
-        let watching = telemetry.start(&engine, &home.store);
+        let watching = telemetry.start(&engine);
         let served = tokio::spawn(http::serve(listener, acceptor, entrance, limits, async {
             let _ = stopped.await;
         }));
@@ -169,7 +164,8 @@ impl Running {
         let (stop_telling, stopped_telling) = oneshot::channel();
         let telling = tokio::spawn(jobs::logouts(Arc::clone(&engine), outbound, stopped_telling));
         let controlling = (Arc::clone(&engine), Arc::clone(&keeper));
-        let controlled = tokio::spawn(async move { control.serve(controlling.0, controlling.1).await });
+        let controlled =
+            control.map(|control| tokio::spawn(async move { control.serve(controlling.0, controlling.1).await }));
         Ok(Self {
             engine,
             keeper,
@@ -195,7 +191,7 @@ impl Running {
         let _ = self.served.await;
         let _ = self.stop_telling.send(());
         let _ = self.telling.await;
-        for task in [self.sweeping, self.tending, self.controlled].into_iter().chain(self.freshening) {
+        for task in [self.sweeping, self.tending].into_iter().chain(self.controlled).chain(self.freshening) {
             task.abort();
             let _ = task.await;
         }
@@ -204,6 +200,15 @@ impl Running {
         drop(self.home);
         self.watching.stop().await;
     }
+}
+
+/// Commands reach the server of a directory through its socket; on a database they work beside it.
+fn control_socket(place: &Place) -> Result<Option<ControlSocket>, StartError> {
+    let Place::Directory(directory) = place else { return Ok(None) };
+    let listening = ControlSocket::listen(directory).map_err(|error| {
+        StartError::Home(HomeError::File(format!("cannot listen on {}/control.sock: {error}", directory.display())))
+    })?;
+    Ok(Some(listening))
 }
 
 /// Makes the configuration's clients the store's, and notes how long tokens of every client live: their keys stay published for

@@ -63,7 +63,7 @@ pub enum Guessed {
 }
 
 /// Decides about an answer inside the store's transaction. Pure, so that a store may run it again.
-pub type AnswerJudge = Box<dyn Fn(Option<&DeviceCode>) -> Answering + Send>;
+pub type AnswerJudge = Box<dyn Fn(Option<&DeviceCode>) -> Answering + Send + Sync>;
 
 /// What is said of an answer. The store carries it out, commits, and returns it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -86,7 +86,7 @@ pub struct Answered {
 }
 
 /// Decides about a device's question inside the store's transaction. Pure, so that a store may run it again.
-pub type PollJudge = Box<dyn Fn(Option<&LoadedDeviceCode>) -> Polling + Send>;
+pub type PollJudge = Box<dyn Fn(Option<&LoadedDeviceCode>) -> Polling + Send + Sync>;
 
 /// What is said of a device's question. The store carries it out, commits, and returns it.
 pub enum Polling {

@@ -110,6 +110,12 @@ impl Registry {
             && self.known.iter().zip(resources).all(|(known, resource)| known.resource == *resource)
     }
 
+    /// Whether there is one, or was.
+    #[must_use]
+    pub const fn was_ever_any(&self) -> bool {
+        self.ever
+    }
+
     /// The resources.
     pub fn all(&self) -> impl Iterator<Item = &Resource> {
         self.known.iter().map(|known| &known.resource)

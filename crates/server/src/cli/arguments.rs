@@ -21,10 +21,11 @@ pub(super) struct Arguments {
     /// The data directory of the embedded store [default: ./regrant-data]
     #[arg(long, global = true, value_name = "DIR", conflicts_with = "database")]
     pub(super) data: Option<PathBuf>,
-    /// A PostgreSQL database instead (not built yet)
+    /// A PostgreSQL database instead, as postgres://user@host/name. The password comes by PGPASSWORD, PGPASSFILE or
+    /// REGRANT_DATABASE__URL
     #[arg(long, global = true, value_name = "URL")]
     pub(super) database: Option<String>,
-    /// The key file [default: DIR/keys.toml]
+    /// The key file [default: DIR/keys.toml; with --database it must be named]
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) keys: Option<PathBuf>,
     /// The configuration [default: DIR/regrant.toml, else ./regrant.toml]
@@ -38,7 +39,7 @@ pub(super) struct Arguments {
 }
 
 /// Commands whose names are fixed and whose work is a later wave's.
-pub(super) const LATER: [&str; 4] = ["token", "risk", "migrate", "move"];
+pub(super) const LATER: [&str; 3] = ["token", "risk", "move"];
 
 #[derive(clap::Subcommand)]
 pub(super) enum Subcommand {
@@ -90,6 +91,11 @@ pub(super) enum Subcommand {
         #[command(subcommand)]
         command: KeyCommand,
     },
+    /// The tables of a PostgreSQL database: "serve" migrates them too
+    Migrate {
+        #[command(subcommand)]
+        command: MigrateCommand,
+    },
     /// Copy the store to a new file while it is served. The keys are not in it
     Backup {
         /// The new file
@@ -122,6 +128,18 @@ pub(super) enum Subcommand {
     },
     #[command(external_subcommand)]
     Later(Vec<OsString>),
+}
+
+#[derive(clap::Subcommand)]
+pub(super) enum MigrateCommand {
+    /// Which version the tables have, and what is due
+    Status,
+    /// Do what is due; nodes of the version before go on meanwhile
+    Up {
+        /// Print the statements instead
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(clap::Args)]

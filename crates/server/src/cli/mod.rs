@@ -7,6 +7,7 @@ mod arguments;
 mod config;
 mod demo;
 mod jwt;
+mod migrate;
 mod prompt;
 
 use std::{
@@ -25,9 +26,9 @@ use zeroize::Zeroizing;
 
 use crate::{
     backup,
-    config::{Config, ConfigError, Loaded},
+    config::{Config, ConfigError, DatabaseUrl, Loaded},
     control::{self, Command, KeyKind, Refused, Reply, Secret},
-    home::{self, Home, HomeError, Missing},
+    home::{self, Home, HomeError, Missing, Place},
     serve::{Running, Start, StartError},
     system::SystemClock,
     telemetry,
@@ -39,6 +40,7 @@ use regrant_engine::{
     reason::UnknownName,
     resource,
 };
+use regrant_store::postgres::{Address, Environment, OpenError};
 
 const NO: u8 = 1;
 const USAGE: u8 = 2;
@@ -73,8 +75,13 @@ impl From<ConfigError> for Failure {
 impl From<HomeError> for Failure {
     fn from(error: HomeError) -> Self {
         match error {
-            HomeError::InUse { .. } | HomeError::Broken(_) | HomeError::Issuer { .. } => Self::no(error.to_string()),
-            HomeError::NoStore(_) | HomeError::File(_) | HomeError::Keys(_) => Self::usage(error.to_string()),
+            HomeError::InUse { .. }
+            | HomeError::Broken(_)
+            | HomeError::Issuer { .. }
+            | HomeError::Database { error: OpenError::Broken(_), .. } => Self::no(error.to_string()),
+            HomeError::Database { .. } | HomeError::NoStore(_) | HomeError::File(_) | HomeError::Keys(_) => {
+                Self::usage(error.to_string())
+            }
         }
     }
 }
@@ -126,8 +133,12 @@ pub fn run() -> ExitCode {
 }
 
 fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
-    if arguments.database.is_some() || std::env::var_os("REGRANT_DATABASE__URL").is_some() {
-        return Err(Failure::usage("PostgreSQL (--database) is not built yet: use --data DIR, the embedded store"));
+    if arguments.database.as_deref().is_some_and(Address::has_password) {
+        // Arguments are seen by every process of the machine.
+        return Err(Failure::usage(
+            "a password is a secret and no argument: take it out of --database, and give it by PGPASSWORD, PGPASSFILE or \
+             REGRANT_DATABASE__URL",
+        ));
     }
     match arguments.command {
         None => {
@@ -144,7 +155,8 @@ fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
                 config.server.issuer.clone_from(issuer);
             }
             telemetry::start(&config)?;
-            let start = Start { config, directory: data(&arguments), key_file: arguments.keys.clone(), change_issuer };
+            let place = place(&arguments, &config)?;
+            let start = Start { config, place, key_file: arguments.keys.clone(), change_issuer };
             runtime()?.block_on(serve(start, arguments.json))
         }
         Some(Subcommand::Jwt { ref command }) => {
@@ -170,15 +182,21 @@ fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
             tell(&arguments, &Reply { document, text: script.trim_end().to_owned() })
         }
         Some(Subcommand::Backup { ref file }) => {
-            let directory = data(&arguments);
+            let directory = directory(&arguments, &load(&arguments)?)?;
             let keys = home::key_file(&directory, arguments.keys.as_deref());
             tell(&arguments, &backup::back_up(&directory, &keys, file)?)
         }
         Some(Subcommand::Restore { ref file, keep_sessions }) => {
-            let (config, directory) = (load(&arguments)?, data(&arguments));
+            let config = load(&arguments)?;
+            let directory = directory(&arguments, &config)?;
             let keys = home::key_file(&directory, arguments.keys.as_deref());
             let restored = runtime()?.block_on(backup::restore(&config, &directory, &keys, file, keep_sessions));
             tell(&arguments, &restored?)
+        }
+        Some(Subcommand::Migrate { ref command }) => {
+            let place = place(&arguments, &load(&arguments)?)?;
+            let migrated = runtime()?.block_on(migrate::run(&place, command));
+            tell(&arguments, &migrated?)
         }
         Some(Subcommand::Config { command: ConfigCommand::Check }) => {
             tell(&arguments, &config::check(&loaded(&arguments)?, &data(&arguments))?)
@@ -204,6 +222,30 @@ fn data(arguments: &Arguments) -> PathBuf {
     arguments.data.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATA))
 }
 
+/// Where the store is: flags over environment and file, and the database over the default directory.
+fn place(arguments: &Arguments, config: &Config) -> Result<Place, Failure> {
+    let configured = config.database.url.as_ref().map(DatabaseUrl::expose);
+    match (&arguments.data, arguments.database.as_deref().or(configured)) {
+        (Some(directory), _) => Ok(Place::Directory(directory.clone())),
+        (None, Some(url)) => {
+            let address = Address::parse(url, &Environment::of_process()).map_err(Failure::usage)?;
+            Ok(Place::Database(Box::new(address)))
+        }
+        (None, None) => Ok(Place::Directory(data(arguments))),
+    }
+}
+
+/// The directory of the embedded store, for what only that has.
+fn directory(arguments: &Arguments, config: &Config) -> Result<PathBuf, Failure> {
+    match place(arguments, config)? {
+        Place::Directory(directory) => Ok(directory),
+        Place::Database(address) => Err(Failure::usage(format!(
+            "this copies the embedded store, and the store is {address}: that is copied with PostgreSQL's own tools \
+             (docs/howto/backup-and-restore.md)"
+        ))),
+    }
+}
+
 fn load(arguments: &Arguments) -> Result<Config, Failure> {
     Ok(loaded(arguments)?.config)
 }
@@ -226,7 +268,7 @@ async fn serve(start: Start, json: bool) -> Result<ExitCode, Failure> {
         true => None,
         false => Some(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?),
     };
-    let directory = start.directory.display().to_string();
+    let directory = start.place.to_string();
     let running = Running::start(start).await?;
     let (scheme, address, issuer) = (running.scheme, running.address, running.issuer.clone());
     // The one line on standard output: whoever starts us on port 0 reads it.
@@ -261,10 +303,19 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
 
 /// Hands a command to the running server, or carries it out on the store.
 fn control(arguments: &Arguments, command: Command) -> Result<ExitCode, Failure> {
-    let directory = data(arguments);
-    let answered = match control::socket::ask(&directory, &command) {
+    let place = match load(arguments) {
+        Ok(config) => place(arguments, &config)?,
+        // A running server does what it is told, whatever became of the configuration since.
+        Err(_) if arguments.database.is_none() => Place::Directory(data(arguments)),
+        Err(failure) => return Err(failure),
+    };
+    let asked = match &place {
+        Place::Directory(directory) => control::socket::ask(directory, &command),
+        Place::Database(_) => None,
+    };
+    let answered = match asked {
         Some(answered) => answered,
-        None => alone(arguments, &directory, command)?,
+        None => alone(arguments, &place, command)?,
     };
     tell(arguments, &answered?)
 }
@@ -280,15 +331,18 @@ fn tell(arguments: &Arguments, Reply { document, text }: &Reply) -> Result<ExitC
     }
 }
 
-/// No server runs: takes the directory's lock and does it here.
-fn alone(arguments: &Arguments, directory: &Path, command: Command) -> Result<Result<Reply, Refused>, Failure> {
+/// No server runs, or the store is a database: does it here.
+fn alone(arguments: &Arguments, place: &Place, command: Command) -> Result<Result<Reply, Refused>, Failure> {
     let config = load(arguments)?;
     let missing = if command.may_create() { Missing::Create } else { Missing::Refuse };
-    if missing == Missing::Refuse && !home::has_store(directory) {
+    if let Place::Directory(directory) = place
+        && missing == Missing::Refuse
+        && !home::has_store(directory)
+    {
         return Err(HomeError::NoStore(directory.to_owned()).into());
     }
     runtime()?.block_on(async {
-        let home = Home::open(directory, arguments.keys.as_deref(), missing)?;
+        let home = Home::open(place, arguments.keys.as_deref(), missing, &config, None).await?;
         // Tokens are not made here; an issuer that is not known yet is not claimed.
         let issuer = home.stored_issuer().await?.or_else(|| config.server.issuer.clone());
         let engine = home.engine(&config, issuer.as_deref().unwrap_or("http://127.0.0.1:8080")).await?;

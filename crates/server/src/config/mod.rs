@@ -38,7 +38,7 @@ pub(crate) use doubt::Doubt;
 pub(crate) use duration::parse as duration;
 pub(crate) use reference::reference;
 pub(crate) use resource::{ResourceTable, ScopeTable};
-pub(crate) use section::{Config, LogFormat, SameSite, TokenScope};
+pub(crate) use section::{Config, DatabaseUrl, LogFormat, SameSite, TokenScope};
 pub(crate) use setting::{Section, Setting};
 
 /// Why the configuration cannot be used.
@@ -234,6 +234,8 @@ impl Config {
             ("limits.per_network", self.limits.per_network),
             ("limits.connections", self.limits.connections),
             ("limits.grants_memory_mib", self.limits.grants_memory_mib),
+            ("database.connections", self.database.connections),
+            ("database.refreshes_per_statement", self.database.refreshes_per_statement),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError(format!("{name} must be more than 0")));
@@ -267,6 +269,12 @@ impl Config {
         }
         if !(8..=64).contains(&self.passwords.min_length) {
             return Err(ConfigError("passwords.min_length must be between 8 and 64".to_owned()));
+        }
+        if self.database.connections > 1000 {
+            return Err(ConfigError("database.connections must be at most 1000".to_owned()));
+        }
+        if self.database.refreshes_per_statement > 1024 {
+            return Err(ConfigError("database.refreshes_per_statement must be at most 1024".to_owned()));
         }
         if self.session.per_user > 1000 {
             return Err(ConfigError("session.per_user must be at most 1000".to_owned()));

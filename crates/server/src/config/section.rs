@@ -1,12 +1,13 @@
 //! The sections of `regrant.toml`. The doc comments are what an operator reads: `regrant config reference` prints them, and
 //! `docs/reference/configuration.md` is its output.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use regrant_engine::{
     client::Requirement, factor::password::Cost, keyring::lifecycle::KeyPolicy, refresh::ReplayPolicy,
     session::Lifetimes, settings::SignInLimits, time::Seconds,
 };
+use regrant_store::postgres::{Address, Environment};
 use serde::{Deserialize, Serialize};
 
 use super::{AddressRange, setting::sections};
@@ -33,6 +34,17 @@ sections! {
         brand_logo: Option<String> = None => "none";
         /// The colour of links and of the first button, as `"#0b57a4"`. Where it could not be read, its nearest shade that can.
         brand_accent: Option<String> = None => "ours";
+    }
+
+    /// A PostgreSQL database in the place of the data directory, for any number of nodes.
+    database: Database {
+        /// `postgres://user@host:5432/name`; several hosts with commas between. Flag `--database`. A password is better in `PGPASSWORD`
+        /// or `PGPASSFILE`.
+        url: Option<DatabaseUrl> = None => "none: the data directory";
+        /// Connections that a node may have; 1 to 1,000.
+        connections: u32 = 16;
+        /// So many refreshes may share a statement where many come at once. 1 for an engine that spreads over machines.
+        refreshes_per_statement: u32 = 256;
     }
 
     /// Access tokens.
@@ -152,6 +164,30 @@ sections! {
         allow_loopback: bool = false;
         /// A PEM file with certificate authorities that requests trust besides the machine's own. Read at the start.
         extra_ca: Option<PathBuf> = None => "none";
+    }
+}
+
+/// A database's URL, which may have a password in it: it is shown without.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DatabaseUrl(…)")
+    }
+}
+
+impl Serialize for DatabaseUrl {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let shown = Address::parse(&self.0, &Environment::default());
+        serializer.serialize_str(&shown.map_or_else(|_| "…".to_owned(), |address| address.to_string()))
     }
 }
 

@@ -9,7 +9,11 @@ use regrant_engine::{
 };
 use serde_json::Value;
 
-use super::{AddressRange, LogFormat, SameSite, ScopeTable, TokenScope, client::ApplicationKind, section::Duration};
+use super::{
+    AddressRange, LogFormat, SameSite, ScopeTable, TokenScope,
+    client::ApplicationKind,
+    section::{DatabaseUrl, Duration},
+};
 
 /// Declares sections: `name: Struct { key: Type = default => "the default in words"; … }`. Every doc comment is a line of the
 /// reference page.
@@ -132,6 +136,7 @@ kinds! {
     bool: "`true` or `false`";
     u32: "number";
     usize: "number";
+    DatabaseUrl: "URL";
     Duration: "duration";
     AddressRange: "address or range";
     ReplayPolicy: "`\"balanced\"` or `\"strict\"`";

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use regrant_engine::event::Event;
-use regrant_store::sqlite::Listener;
+use regrant_store::Listener;
 
 use super::{Metrics, events::Tap};
 use crate::system::Stopwatch;

@@ -21,7 +21,6 @@ use regrant_engine::{
     ports::{Clock, Observer},
     refresh::{Decision, Intent, Refusal, Replay},
 };
-use regrant_store::sqlite::SqliteStore;
 
 use super::{events::Counts, process};
 use crate::system::SystemClock;
@@ -167,8 +166,8 @@ impl Metrics {
     }
 
     /// The page. What can be asked for is asked now.
-    pub(crate) fn page(&self, engine: &Engine, store: &SqliteStore) -> Result<String, fmt::Error> {
-        let (writes, reads) = store.waiting();
+    pub(crate) fn page(&self, engine: &Engine) -> Result<String, fmt::Error> {
+        let (writes, reads) = engine.store.waiting();
         for (queue, waiting) in [("write", writes), ("read", reads)] {
             self.jobs_waiting.get_or_create(&QueueLabels { queue }).set(signed(waiting));
         }

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use regrant_engine::{Engine, ports::Observer};
-use regrant_store::sqlite::{Listener, SqliteStore};
+use regrant_store::Listener;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tower::service_fn;
 
@@ -89,14 +89,14 @@ impl Watch {
     }
 
     /// Serves the page, counts what is counted now and then, and keeps the stream.
-    pub(crate) fn start(self, engine: &Arc<Engine>, store: &Arc<SqliteStore>) -> Watching {
+    pub(crate) fn start(self, engine: &Arc<Engine>) -> Watching {
         let pages = self.metrics.map(|(metrics, listener)| {
             if let Ok(address) = listener.local_addr() {
                 tracing::info!(%address, "metrics");
             }
             let count = tokio::spawn(jobs::count_sessions(Arc::clone(engine), Arc::clone(&metrics)));
             let (stop, stopped) = oneshot::channel::<()>();
-            let pages = pages(metrics, Arc::clone(engine), Arc::clone(store));
+            let pages = pages(metrics, Arc::clone(engine));
             let limits = http::Limits { connections: CONNECTIONS };
             let served = tokio::spawn(http::serve(listener, None, pages, limits, async {
                 let _ = stopped.await;
@@ -151,16 +151,16 @@ impl Watching {
     }
 }
 
-fn pages(metrics: Arc<Metrics>, engine: Arc<Engine>, store: Arc<SqliteStore>) -> Router {
+fn pages(metrics: Arc<Metrics>, engine: Arc<Engine>) -> Router {
     Router::new().fallback_service(service_fn(move |request: Request| {
         let asks = request.method() == Method::GET && request.uri().path() == "/metrics";
-        let answer = if asks { page(&metrics, &engine, &store) } else { StatusCode::NOT_FOUND.into_response() };
+        let answer = if asks { page(&metrics, &engine) } else { StatusCode::NOT_FOUND.into_response() };
         async { Ok::<_, Infallible>(answer) }
     }))
 }
 
-fn page(metrics: &Metrics, engine: &Engine, store: &SqliteStore) -> Response {
-    match metrics.page(engine, store) {
+fn page(metrics: &Metrics, engine: &Engine) -> Response {
+    match metrics.page(engine) {
         Ok(page) => ([(header::CONTENT_TYPE, OPEN_METRICS)], page).into_response(),
         Err(error) => {
             tracing::error!(%error, "the metrics could not be put into words");

@@ -188,13 +188,19 @@ fn what_a_later_wave_brings_is_said_to_be_not_built_yet() {
     for arguments in [&["risk", "status"][..], &["token", "get"]] {
         home.regrant(arguments).complains(2, &["not built yet"]);
     }
-    let said = std::process::Command::new(env!("CARGO_BIN_EXE_regrant"))
-        .args(["--database", "postgres://db.example.com/regrant", "user", "list"])
-        .output()
-        .unwrap();
-    assert_eq!(said.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&said.stderr).contains("not built yet"));
     assert!(!home.data().exists());
+}
+
+#[test]
+fn a_password_is_no_argument_and_is_told_to_nobody() {
+    for url in ["postgres://ada:0open0sesame0@127.0.0.1/regrant", "postgres://127.0.0.1/regrant?password=0open0sesame0"]
+    {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_regrant"));
+        let said = command.args(["--database", url, "user", "list"]).output().unwrap();
+        let err = String::from_utf8_lossy(&said.stderr);
+        assert_eq!(said.status.code(), Some(2), "{err}");
+        assert!(err.contains("PGPASSFILE") && !err.contains("sesame"), "{err}");
+    }
 }
 
 #[test]

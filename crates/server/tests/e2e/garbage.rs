@@ -396,7 +396,7 @@ fn the_log_never_holds_a_secret_however_much_it_tells() {
     server.regrant_reading(&["user", "set-password", EMAIL, "--password-stdin"], PASSWORD).ok();
     server.regrant_reading(&["user", "set-password", EMAIL, "--password-stdin"], "short").ended_with(1);
     secrets.extend([next, last]);
-    let keys = std::fs::read_to_string(server.data().join("keys.toml")).unwrap();
+    let keys = std::fs::read_to_string(server.keys()).unwrap();
     secrets.extend(keys.split('"').filter(|part| part.len() == 43).map(str::to_owned));
 
     client.get("/health/live").header("X-Last", "1").send().expect(200);

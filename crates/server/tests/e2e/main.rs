@@ -19,6 +19,7 @@ mod faults;
 mod garbage;
 mod origins;
 mod people;
+mod postgres;
 mod rotation;
 mod session_api;
 mod sessions;

@@ -21,6 +21,7 @@ mod jwks_uri;
 mod lifetimes;
 mod logout;
 mod pages;
+mod postgres;
 mod resources;
 #[allow(dead_code, unused_imports, reason = "it is shared with tests/e2e, and each uses what it needs")]
 #[path = "../e2e/support/mod.rs"]

@@ -210,3 +210,4 @@ macro_rules! each {
     };
 }
 contract!(sqlite, crate::sqlite::tests::Directory::new());
+contract!(postgres, crate::postgres::tests::Database::new());

@@ -135,7 +135,8 @@ fn grants(base: &Grant) -> impl Strategy<Value = Grant> + use<> {
         let mut networks = Networks::default();
         rotated_from.into_iter().for_each(|network| networks.note(network));
         Grant {
-            id: GrantId(id),
+            // All of a user is on one shard.
+            id: GrantId([&base.id.0[..4], &id[4..]].concat().try_into().unwrap()),
             public_id: GrantRef::from_bytes(public_id),
             session: Some(SessionId::from_bytes(session)),
             salt: Salt(salt),

@@ -134,7 +134,7 @@ impl World {
         let vault = Vault::new(SEALING_SECRET).unwrap();
         let keys = keyring::load(&*store, &vault, self.clock.now(), &*random).await.unwrap();
         let masters = BTreeMap::from([(KeyId(1), Master::new([7; 32]))]);
-        Arc::new(Engine {
+        let engine = Arc::new(Engine {
             store,
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             refresh_keys: RefreshKeys::new(&masters, KeyId(1), ISSUER).unwrap(),
@@ -146,7 +146,9 @@ impl World {
             settings: self.settings.clone(),
             random,
             observer: Arc::new(Unobserved),
-        })
+        });
+        engine.share_foresight();
+        engine
     }
 
     /// Adds a user with [`PASSWORD`].

@@ -60,6 +60,7 @@ use regrant_engine::{
 };
 use rusqlite::Connection;
 
+pub use crate::listener::Listener;
 pub use file::OpenError;
 use worker::{Job, Workers};
 
@@ -73,16 +74,6 @@ const READERS: usize = 2;
 
 /// What is done when the disk fails to keep what it was given. It does not return to the store's work: it ends the process.
 pub type OnLostDisk = Box<dyn Fn(&str) + Send + Sync>;
-
-/// Hears of the writer's work, on the writer's thread: whoever listens must not wait.
-pub trait Listener: Send + Sync {
-    /// Whether [`committed`](Self::committed) is to be given events. Asked once, when the store is opened.
-    fn wants_events(&self) -> bool;
-    /// A transaction begins. If it fails, this is the last that is heard of it.
-    fn begins(&self);
-    /// It is on disk: so many jobs, and what they wrote to the timeline, in order.
-    fn committed(&self, jobs: usize, events: Vec<Event>);
-}
 
 /// What the operator may choose.
 pub struct Options {
@@ -156,11 +147,6 @@ impl SqliteStore {
         })
     }
 
-    /// How many jobs wait for the writer, and for the readers.
-    pub fn waiting(&self) -> (usize, usize) {
-        (self.writer.waiting(), self.readers.waiting())
-    }
-
     /// Runs `job` in the next group commit.
     fn write<'a, T, F>(&'a self, job: F) -> Answer<'a, T>
     where
@@ -215,6 +201,10 @@ fn stopped() -> Broken {
 }
 
 impl Store for SqliteStore {
+    fn waiting(&self) -> (usize, usize) {
+        (self.writer.waiting(), self.readers.waiting())
+    }
+
     fn refresh(&self, id: GrantId, wanted: Wanted, judge: Judge) -> Answer<'_, Verdict> {
         let random = Arc::clone(&self.random);
         self.submit(Job::on(id, move |db: &Desk| refresh::refresh(db, &*random, &id, wanted, &judge)))

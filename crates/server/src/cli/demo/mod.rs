@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use crate::{
     config::Config,
     control::{self, Command, Secret},
+    home::Place,
     serve::{Running, Start},
 };
 
@@ -50,7 +51,8 @@ async fn play(stage: &mut Stage, once: bool) -> Turn<()> {
     let mut config = Config::default();
     config.server.listen = Some("127.0.0.1:0".to_owned());
     config.tokens.claims.insert("name".to_owned(), "name".to_owned());
-    let start = Start { config, directory: directory.path().to_owned(), key_file: None, change_issuer: false };
+    let start =
+        Start { config, place: Place::Directory(directory.path().to_owned()), key_file: None, change_issuer: false };
     let pages = |engine: &_, address| if once { Router::new() } else { pages::router(engine, address) };
     let running = Running::start_with(start, pages).await.map_err(|error| error.to_string())?;
     let story = story(stage, &running).await;

@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{EMAIL, PASSWORD, Server, poll::eventually};
+use super::{EMAIL, PASSWORD, Server, cluster::Cluster, poll::eventually};
 
 /// Everything that one test has on the disk. Removed with the last clone.
 #[derive(Clone)]
@@ -21,6 +21,8 @@ pub(crate) struct Home {
     data: PathBuf,
     environment: Vec<(String, String)>,
     limits: String,
+    /// In the place of the data directory.
+    database: Option<String>,
 }
 
 /// What a process said before it ended.
@@ -35,7 +37,11 @@ impl Home {
     pub(crate) fn new() -> Self {
         let root = tempfile::Builder::new().prefix("regrant-e2e-").tempdir().expect("a temporary directory");
         let data = root.path().join("data");
-        let mut home = Self { root: Arc::new(root), data, environment: Vec::new(), limits: String::new() };
+        let mut home =
+            Self { root: Arc::new(root), data, environment: Vec::new(), limits: String::new(), database: None };
+        if on_postgres() {
+            home.database = Some(Cluster::shared().database());
+        }
         // As cheap as is allowed: here the hash is not the matter.
         home.set("REGRANT_PASSWORDS__MEMORY_KIB", "8192");
         home.set("REGRANT_PASSWORDS__PASSES", "1");
@@ -51,7 +57,27 @@ impl Home {
 
     /// Another data directory in the same place.
     pub(crate) fn with_data(&self, data: impl AsRef<Path>) -> Self {
-        Self { data: self.root.path().join(data), ..self.clone() }
+        let database = self.database.is_some().then(|| Cluster::shared().database());
+        Self { data: self.root.path().join(data), database, ..self.clone() }
+    }
+
+    /// On a database of its own in the place of the data directory.
+    #[allow(dead_code, reason = "other test binaries use this module too, and not all of it")]
+    pub(crate) fn on_a_database(mut self) -> Self {
+        self.database = Some(Cluster::shared().database());
+        self
+    }
+
+    /// On this database.
+    #[allow(dead_code, reason = "other test binaries use this module too, and not all of it")]
+    pub(crate) fn on(mut self, database: &str) -> Self {
+        self.database = Some(database.to_owned());
+        self
+    }
+
+    /// Where the store is, as the server says it.
+    pub(crate) fn place(&self) -> String {
+        self.database.clone().unwrap_or_else(|| self.data.display().to_string())
     }
 
     /// Sets a variable of the environment for all processes from now on.
@@ -67,6 +93,15 @@ impl Home {
 
     pub(crate) fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// The key file.
+    #[allow(dead_code, reason = "other test binaries use this module too, and not all of it")]
+    pub(crate) fn keys(&self) -> PathBuf {
+        match self.database {
+            None => self.data.join("keys.toml"),
+            Some(_) => self.path("keys.toml"),
+        }
     }
 
     /// A path beside the data directory.
@@ -87,7 +122,12 @@ impl Home {
             command.env_remove(name);
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.current_dir(self.root.path()).arg("--data").arg(&self.data).args(arguments);
+        command.current_dir(self.root.path());
+        match &self.database {
+            None => command.arg("--data").arg(&self.data),
+            Some(url) => command.arg("--database").arg(url).arg("--keys").arg(self.keys()),
+        };
+        command.args(arguments);
         command
     }
 
@@ -122,6 +162,14 @@ impl Home {
         run(command, b"")
     }
 }
+
+/// Whether this process tests on PostgreSQL.
+fn on_postgres() -> bool {
+    std::env::var_os(ON_POSTGRES).is_some()
+}
+
+/// Set for a test binary that is to run on PostgreSQL.
+pub(crate) const ON_POSTGRES: &str = "TEST_ON_POSTGRES";
 
 /// Runs a command to its end, which must come.
 pub(crate) fn run(mut command: Command, input: &[u8]) -> Said {

@@ -1,7 +1,10 @@
 //! What the tests share: a home with its data directory, a server process on it, a client, a clock, a broken disk.
 
+mod again;
 mod client;
 mod clock;
+#[path = "../../../../store/src/postgres/tests/cluster.rs"]
+pub(crate) mod cluster;
 mod disk;
 pub(crate) mod document;
 mod home;
@@ -9,11 +12,13 @@ mod poll;
 mod server;
 
 #[allow(unused_imports, reason = "other test binaries use this module too, and not all of it")]
+pub(crate) use again::on_postgres_too;
+#[allow(unused_imports, reason = "other test binaries use this module too, and not all of it")]
 pub(crate) use client::Wire;
 pub(crate) use client::{Answer, Call, Client, raw};
 pub(crate) use clock::MovedClock;
 pub(crate) use disk::FaultyDisk;
-pub(crate) use home::Home;
+pub(crate) use home::{Home, ON_POSTGRES};
 pub(crate) use poll::eventually;
 pub(crate) use server::Server;
 

@@ -61,7 +61,7 @@ impl Server {
             let (origin, rest) = rest.split_once(" as ")?;
             let (issuer, data) = rest.split_once(", data in ")?;
             let address = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))?;
-            (data == home.data().display().to_string()).then(|| (address.parse().ok(), issuer.to_owned()))
+            (data == home.place()).then(|| (address.parse().ok(), issuer.to_owned()))
         });
         let Some((Some(address), issuer)) = parsed else {
             let _ = child.kill();

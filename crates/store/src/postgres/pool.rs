@@ -1,0 +1,352 @@
+//! Connections: as many as are allowed, made when they are needed, and given back when a transaction is over.
+//!
+//! 1. [`Pool::take`] gives one that rests, or makes one. If all are taken it waits a little; if too many wait already it says so at
+//!    once: load is shed before it piles up.
+//! 2. [`Db`] is a connection with its prepared statements and the transaction under way. `BEGIN` travels with the first
+//!    statement: it costs no round trip of its own.
+//! 3. A connection that is given up in the middle of a transaction is closed, and the database rolls back.
+
+use std::{
+    collections::HashMap,
+    ops::Deref,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use regrant_engine::{
+    event::Event,
+    ports::{Foresight, Random},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_postgres::{Client, NoTls, Row, Statement, types::ToSql};
+
+use super::{fault::Fault, url::Address};
+use crate::listener::Listener;
+
+/// How long a statement may go unanswered. Only a server that hangs, or a net that swallows, takes so long.
+const UNANSWERED: Duration = Duration::from_secs(20);
+
+/// Parameters of a statement.
+pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// What every connection has at hand.
+pub(super) struct Surroundings {
+    pub(super) random: Arc<dyn Random>,
+    pub(super) foresight: std::sync::OnceLock<Foresight>,
+    pub(super) listener: Option<Arc<dyn Listener>>,
+    pub(super) wants_events: bool,
+}
+
+/// See the module.
+pub(super) struct Pool {
+    address: Address,
+    resting: Mutex<Vec<Db>>,
+    free: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    most_waiting: usize,
+    /// How long one may wait for a connection.
+    patience: Duration,
+    surroundings: Arc<Surroundings>,
+}
+
+impl Pool {
+    pub(super) fn new(address: Address, connections: usize, surroundings: Arc<Surroundings>) -> Self {
+        Self {
+            address,
+            resting: Mutex::new(Vec::new()),
+            free: Arc::new(Semaphore::new(connections)),
+            waiting: AtomicUsize::new(0),
+            // Each is served some hundred times a second: whoever would wait longer than a moment comes back later.
+            most_waiting: connections.saturating_mul(64),
+            patience: Duration::from_secs(5),
+            surroundings,
+        }
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
+    }
+
+    /// A connection to work on.
+    pub(super) async fn take(self: &Arc<Self>) -> Result<Lease, Fault> {
+        let permit = match Arc::clone(&self.free).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => self.wait().await?,
+        };
+        loop {
+            let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            match resting {
+                Some(db) if !db.is_sound() => {}
+                Some(db) => return Ok(self.lease(db, permit)),
+                None => return Ok(self.lease(self.connect().await?, permit)),
+            }
+        }
+    }
+
+    async fn wait(&self) -> Result<OwnedSemaphorePermit, Fault> {
+        struct Waiting<'a>(&'a AtomicUsize);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(&self.waiting);
+        if before >= self.most_waiting {
+            return Err(Fault::Overloaded);
+        }
+        match tokio::time::timeout(self.patience, Arc::clone(&self.free).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => Err(Fault::Overloaded),
+        }
+    }
+
+    fn lease(self: &Arc<Self>, db: Db, permit: OwnedSemaphorePermit) -> Lease {
+        Lease { db: Some(db), pool: Arc::clone(self), _permit: permit }
+    }
+
+    /// Makes a connection of its own, beside the pool's.
+    pub(super) async fn connect(&self) -> Result<Db, Fault> {
+        let failed = |error: tokio_postgres::Error| {
+            Fault::Unreachable(format!("cannot connect to {}: {}", self.address, super::fault::told(&error)))
+        };
+        let config = &self.address.config;
+        let client = match &self.address.tls {
+            Some(tls) => {
+                let (client, connection) = config.connect(tls.clone()).await.map_err(failed)?;
+                tokio::spawn(async move {
+                    // How it ended is told to whoever used it.
+                    let _ = connection.await;
+                });
+                client
+            }
+            None => {
+                let (client, connection) = config.connect(NoTls).await.map_err(failed)?;
+                tokio::spawn(async move {
+                    let _ = connection.await;
+                });
+                client
+            }
+        };
+        let weak = is_weak(&client).await?;
+        Ok(Db {
+            client,
+            statements: Mutex::new(HashMap::new()),
+            transaction: Mutex::new(Transaction::None),
+            weak,
+            strengthened: AtomicBool::new(false),
+            spoiled: AtomicBool::new(false),
+            told: Mutex::new(Vec::new()),
+            surroundings: Arc::clone(&self.surroundings),
+        })
+    }
+}
+
+/// Whether a COMMIT is answered before it is on disk, or before the standbys have it that were named: an end must not be.
+async fn is_weak(client: &Client) -> Result<bool, Fault> {
+    let told = client.query_one("SHOW synchronous_commit", &[]).await?;
+    let mode: &str = told.try_get(0)?;
+    Ok(matches!(mode, "off" | "local" | "remote_write"))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Transaction {
+    None,
+    /// It begins with the next statement.
+    Due,
+    Open,
+}
+
+/// A connection.
+pub(super) struct Db {
+    pub(super) client: Client,
+    statements: Mutex<HashMap<String, Statement>>,
+    transaction: Mutex<Transaction>,
+    weak: bool,
+    strengthened: AtomicBool,
+    /// An answer did not come.
+    spoiled: AtomicBool,
+    told: Mutex<Vec<Event>>,
+    pub(super) surroundings: Arc<Surroundings>,
+}
+
+impl Db {
+    pub(super) fn random(&self) -> &dyn Random {
+        &*self.surroundings.random
+    }
+
+    /// All rows.
+    pub(super) async fn rows(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Fault> {
+        let statement = self.prepared(sql).await?;
+        if !self.begins() {
+            return self.answered(self.client.query(&statement, params)).await;
+        }
+        self.answered(async {
+            // In this order: what is polled first is sent first.
+            let (begun, rows) =
+                tokio::join!(biased; self.client.batch_execute("BEGIN"), self.client.query(&statement, params));
+            begun?;
+            rows
+        })
+        .await
+    }
+
+    /// The only row, if there is one.
+    pub(super) async fn row(&self, sql: &str, params: Params<'_>) -> Result<Option<Row>, Fault> {
+        Ok(self.rows(sql, params).await?.into_iter().next())
+    }
+
+    /// How many rows it changed.
+    pub(super) async fn run(&self, sql: &str, params: Params<'_>) -> Result<u64, Fault> {
+        let statement = self.prepared(sql).await?;
+        if !self.begins() {
+            return self.answered(self.client.execute(&statement, params)).await;
+        }
+        self.answered(async {
+            let (begun, changed) =
+                tokio::join!(biased; self.client.batch_execute("BEGIN"), self.client.execute(&statement, params));
+            begun?;
+            changed
+        })
+        .await
+    }
+
+    /// Waits for an answer, but not for ever. Without one the connection is given up.
+    async fn answered<T>(&self, asked: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Fault> {
+        match tokio::time::timeout(UNANSWERED, asked).await {
+            Ok(answered) => Ok(answered?),
+            Err(_) => {
+                self.spoiled.store(true, Ordering::Relaxed);
+                Err(Fault::Unreachable(format!("PostgreSQL did not answer within {} seconds", UNANSWERED.as_secs())))
+            }
+        }
+    }
+
+    /// Whether it can be used again.
+    pub(super) fn is_sound(&self) -> bool {
+        !self.spoiled.load(Ordering::Relaxed) && !self.client.is_closed()
+    }
+
+    pub(super) async fn prepared(&self, sql: &str) -> Result<Statement, Fault> {
+        let known = self.statements.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned();
+        if let Some(statement) = known {
+            return Ok(statement);
+        }
+        let statement = self.answered(self.client.prepare(sql)).await?;
+        self.statements.lock().unwrap_or_else(PoisonError::into_inner).insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    /// A statement was prepared on tables that have changed since.
+    pub(super) fn forget_statements(&self) {
+        self.statements.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// From the next statement on, a transaction.
+    pub(super) fn begin(&self) {
+        self.set(Transaction::Due);
+        self.strengthened.store(false, Ordering::Relaxed);
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Undoes what the transaction did, and begins anew.
+    pub(super) async fn restart(&self) -> Result<(), Fault> {
+        if self.is_open() {
+            self.answered(self.client.batch_execute("ROLLBACK")).await?;
+        }
+        self.begin();
+        Ok(())
+    }
+
+    fn begins(&self) -> bool {
+        let mut transaction = self.transaction.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = *transaction == Transaction::Due;
+        if due {
+            *transaction = Transaction::Open;
+        }
+        due
+    }
+
+    fn set(&self, to: Transaction) {
+        *self.transaction.lock().unwrap_or_else(PoisonError::into_inner) = to;
+    }
+
+    fn is_open(&self) -> bool {
+        *self.transaction.lock().unwrap_or_else(PoisonError::into_inner) == Transaction::Open
+    }
+
+    /// This transaction ends something: its COMMIT is answered when it is as safe as the server can make it, whatever the
+    /// connection does otherwise.
+    pub(super) async fn strongly(&self) -> Result<(), Fault> {
+        if self.weak && !self.strengthened.swap(true, Ordering::Relaxed) {
+            self.run("SET LOCAL synchronous_commit = on", &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what the transaction under way tells the timeline, for whoever listens.
+    pub(super) fn tell(&self, event: impl FnOnce() -> Event) {
+        if self.surroundings.wants_events {
+            self.told.lock().unwrap_or_else(PoisonError::into_inner).push(event());
+        }
+    }
+
+    /// Commits. Without an answer nobody knows whether it did; whoever asks again finds out.
+    pub(super) async fn commit(&self) -> Result<(), Fault> {
+        if self.is_open() {
+            self.answered(self.client.batch_execute("COMMIT")).await?;
+        }
+        self.set(Transaction::None);
+        self.hear();
+        Ok(())
+    }
+
+    /// Tells the listener what was committed.
+    pub(super) fn hear(&self) {
+        if let Some(listener) = &self.surroundings.listener {
+            let told = std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner));
+            listener.committed(1, told);
+        }
+    }
+
+    /// Undoes what the transaction did. If that fails the connection is not used again.
+    pub(super) async fn roll_back(&self) {
+        let open = self.is_open() && self.is_sound();
+        if !open || self.answered(self.client.batch_execute("ROLLBACK")).await.is_ok() {
+            self.set(Transaction::None);
+        }
+    }
+}
+
+/// A connection that is taken. It goes back when this is dropped.
+pub(super) struct Lease {
+    db: Option<Db>,
+    pool: Arc<Pool>,
+    // After the connection is back.
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Deref for Lease {
+    type Target = Db;
+
+    #[allow(clippy::expect_used, reason = "it is there until the lease is dropped")]
+    fn deref(&self) -> &Db {
+        self.db.as_ref().expect("a lease holds a connection")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(db) = self.db.take().filter(|db| !db.is_open() && db.is_sound()) {
+            db.set(Transaction::None);
+            self.pool.resting.lock().unwrap_or_else(PoisonError::into_inner).push(db);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Users, by the operator.
+
+use std::collections::HashSet;
+
+use regrant_engine::{
+    event::{Event, EventKind},
+    id::{Epoch, UserId},
+    ports::{End, UserChanged, UserSelector, UsersAdded},
+    time::Time,
+    token::Shard,
+    user::{Identified, Identifier, NewUser, User},
+};
+
+use super::{
+    event,
+    fault::Fault,
+    pool::Db,
+    role,
+    row::{Columns, count, uuid},
+    session,
+};
+
+/// The roles of `u`, with a space between: role names have none.
+pub(super) const ROLES: &str =
+    "(SELECT string_agg(r.role, ' ') FROM user_roles r WHERE r.shard = u.shard AND r.user_id = u.id)";
+
+pub(super) async fn add(db: &Db, users: &[NewUser], template: &Event) -> Result<UsersAdded, Fault> {
+    // Looked at before anything is written: an outcome leaves nothing behind. Where somebody else is faster, the insert fails,
+    // and all of this is done once more.
+    let (mut seen, mut roles) = (HashSet::new(), HashSet::new());
+    for (index, user) in users.iter().enumerate() {
+        for known in &user.identifiers {
+            if !seen.insert(&known.identifier) || owner(db, &known.identifier).await?.is_some() {
+                return Ok(UsersAdded::Taken { index });
+            }
+        }
+        for role in &user.roles {
+            if !roles.contains(role) && !role::exists(db, role).await? {
+                return Ok(UsersAdded::NoSuchRole { index, role: role.clone() });
+            }
+            roles.insert(role);
+        }
+    }
+    for user in users {
+        insert(db, user).await?;
+        let told = Event::new(EventKind::UserCreated, template.at, template.actor, db.random()).user(user.id);
+        event::insert(db, shard_of(user.shard), &told).await?;
+    }
+    Ok(UsersAdded::Added)
+}
+
+fn shard_of(Shard(shard): Shard) -> i32 {
+    i32::from_be_bytes(shard)
+}
+
+async fn insert(db: &Db, user: &NewUser) -> Result<(), Fault> {
+    let (at, shard, id) = (user.at.millis(), shard_of(user.shard), uuid(user.id.as_bytes()));
+    db.run(
+        "INSERT INTO users (shard, id, epoch, disabled_at, shown, claims, created_at) VALUES ($1, $2, 0, $3, $4, $5, $6)",
+        &[
+            &shard,
+            &id,
+            &user.disabled.then_some(at),
+            &user.identifiers.first().map(|first| first.shown.as_str()),
+            &serde_json::to_string(&user.claims)?,
+            &at,
+        ],
+    )
+    .await?;
+    for (position, known) in (0i64..).zip(&user.identifiers) {
+        db.run(
+            "INSERT INTO identifiers (kind, value, user_id, user_shard, position, shown, verified_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            &[
+                &known.identifier.kind.as_str(),
+                &known.identifier.value,
+                &id,
+                &shard,
+                &position,
+                &known.shown,
+                &known.verified_at.map(Time::millis),
+            ],
+        )
+        .await?;
+    }
+    for role in &user.roles {
+        db.run("INSERT INTO user_roles (shard, user_id, role) VALUES ($1, $2, $3)", &[&shard, &id, role]).await?;
+    }
+    if let Some(hash) = &user.password {
+        let sql = "INSERT INTO passwords (shard, user_id, hash, changed_at) VALUES ($1, $2, $3, $4)";
+        db.run(sql, &[&shard, &id, hash, &at]).await?;
+    }
+    Ok(())
+}
+
+/// Whose identifier it is, and where they live.
+pub(super) async fn owner(db: &Db, identifier: &Identifier) -> Result<Option<(i32, UserId)>, Fault> {
+    let sql = "SELECT user_shard, user_id FROM identifiers WHERE value = $1 AND kind = $2";
+    let Some(row) = db.row(sql, &[&identifier.value, &identifier.kind.as_str()]).await? else { return Ok(None) };
+    let mut columns = Columns::new(&row);
+    Ok(Some((columns.take()?, UserId::from_bytes(columns.id()?))))
+}
+
+/// The user that is meant, locked, if there is one.
+pub(super) async fn lock(db: &Db, selector: &UserSelector) -> Result<Option<(i32, UserId)>, Fault> {
+    match selector {
+        UserSelector::Identifier(identifier) => match owner(db, identifier).await? {
+            // Deleted meanwhile, it is nobody's identifier.
+            Some((shard, user)) => Ok(session::lock_user(db, shard, user).await?.then_some((shard, user))),
+            None => Ok(None),
+        },
+        UserSelector::Id(id) => Ok(session::lock_known_user(db, *id).await?.map(|shard| (shard, *id))),
+    }
+}
+
+pub(super) async fn find(db: &Db, selector: &UserSelector) -> Result<Option<User>, Fault> {
+    let id = match selector {
+        UserSelector::Id(id) => *id,
+        UserSelector::Identifier(identifier) => match owner(db, identifier).await? {
+            Some((_, user)) => user,
+            None => return Ok(None),
+        },
+    };
+    Ok(read(db, "u.id = $1 LIMIT $2", id.as_bytes(), 1).await?.pop())
+}
+
+pub(super) async fn list(db: &Db, after: Option<UserId>, limit: u32) -> Result<Vec<User>, Fault> {
+    let after = after.map_or([0; 16], |id| *id.as_bytes());
+    read(db, "u.id > $1 ORDER BY u.id LIMIT $2", &after, limit).await
+}
+
+async fn read(db: &Db, condition: &str, id: &[u8; 16], limit: u32) -> Result<Vec<User>, Fault> {
+    let sql = format!(
+        "SELECT u.id, u.shard, u.disabled_at, u.epoch, u.claims, {ROLES}, \
+         EXISTS (SELECT 1 FROM passwords p WHERE p.shard = u.shard AND p.user_id = u.id), u.created_at FROM users u \
+         WHERE {condition}"
+    );
+    let mut users = Vec::new();
+    for row in db.rows(&sql, &[&uuid(id), &count(limit)]).await? {
+        let mut columns = Columns::new(&row);
+        let id = UserId::from_bytes(columns.id()?);
+        users.push(User {
+            id,
+            shard: Shard(columns.take::<i32>()?.to_be_bytes()),
+            disabled_at: columns.time_or_none()?,
+            epoch: Epoch(columns.number()?),
+            identifiers: identifiers(db, id).await?,
+            claims: serde_json::from_str(columns.take()?)?,
+            roles: session::sorted(columns.words()?),
+            has_password: columns.take()?,
+            created_at: columns.time()?,
+        });
+    }
+    Ok(users)
+}
+
+async fn identifiers(db: &Db, user: UserId) -> Result<Vec<Identified>, Fault> {
+    let sql = "SELECT kind, value, shown, verified_at FROM identifiers WHERE user_id = $1 ORDER BY position";
+    let mut identifiers = Vec::new();
+    for row in db.rows(sql, &[&uuid(user.as_bytes())]).await? {
+        let mut columns = Columns::new(&row);
+        let identifier = Identifier { kind: columns.name()?, value: columns.take()? };
+        identifiers.push(Identified { identifier, shown: columns.take()?, verified_at: columns.time_or_none()? });
+    }
+    Ok(identifiers)
+}
+
+pub(super) async fn set_password(db: &Db, selector: &UserSelector, hash: &str, end: End) -> Result<UserChanged, Fault> {
+    let Some((shard, user)) = lock(db, selector).await? else {
+        return Ok(UserChanged::NotFound);
+    };
+    db.run(
+        "INSERT INTO passwords (shard, user_id, hash, changed_at) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (user_id, shard) DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at",
+        &[&shard, &uuid(user.as_bytes()), &hash, &end.at.millis()],
+    )
+    .await?;
+    end_everything(db, shard, user, end, EventKind::PasswordChanged).await
+}
+
+pub(super) async fn set_disabled(
+    db: &Db,
+    selector: &UserSelector,
+    disabled: bool,
+    end: End,
+) -> Result<UserChanged, Fault> {
+    let Some((shard, user)) = lock(db, selector).await? else {
+        return Ok(UserChanged::NotFound);
+    };
+    let changed = db
+        .run(
+            "UPDATE users SET disabled_at = $3 WHERE shard = $1 AND id = $2 AND (disabled_at IS NULL) = $4",
+            &[&shard, &uuid(user.as_bytes()), &disabled.then_some(end.at.millis()), &disabled],
+        )
+        .await?;
+    match (changed, disabled) {
+        (0, _) => Ok(UserChanged::Unchanged),
+        (_, true) => end_everything(db, shard, user, end, EventKind::UserDisabled).await,
+        (_, false) => {
+            let told = Event::new(EventKind::UserEnabled, end.at, end.actor, db.random()).user(user);
+            event::insert(db, shard, &told).await?;
+            Ok(UserChanged::Changed { ended: 0 })
+        }
+    }
+}
+
+pub(super) async fn delete(db: &Db, selector: &UserSelector, end: End) -> Result<UserChanged, Fault> {
+    let Some((shard, user)) = lock(db, selector).await? else {
+        return Ok(UserChanged::NotFound);
+    };
+    let changed = end_everything(db, shard, user, end, EventKind::UserDeleted).await?;
+    let id = uuid(user.as_bytes());
+    for table in ["passwords", "user_roles", "outbox", "consents"] {
+        db.run(&format!("DELETE FROM {table} WHERE shard = $1 AND user_id = $2"), &[&shard, &id]).await?;
+    }
+    for table in ["identifiers", "codes", "device_codes"] {
+        db.run(&format!("DELETE FROM {table} WHERE user_id = $1"), &[&id]).await?;
+    }
+    db.run("DELETE FROM users WHERE shard = $1 AND id = $2", &[&shard, &id]).await?;
+    Ok(changed)
+}
+
+/// Raises the epoch, ends all that the user holds, and tells the timeline. The user is locked.
+async fn end_everything(db: &Db, shard: i32, user: UserId, end: End, kind: EventKind) -> Result<UserChanged, Fault> {
+    let sql = "UPDATE users SET epoch = epoch + 1 WHERE shard = $1 AND id = $2";
+    db.run(sql, &[&shard, &uuid(user.as_bytes())]).await?;
+    let ended = session::end_all_held(db, shard, user, end).await?;
+    event::insert(db, shard, &Event::new(kind, end.at, end.actor, db.random()).user(user)).await?;
+    Ok(UserChanged::Changed { ended })
+}
