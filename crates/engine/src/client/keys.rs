@@ -1,8 +1,8 @@
 //! Public keys that a client keeps at an address of its own (`jwks_uri`, RFC 7591 §2): what stood there, for a few minutes.
 //!
-//! 1. A set is asked for at most every [`FRESH`], by one request, however many wait for it.
+//! 1. A set is asked for at most every five minutes, by one request, however many wait for it.
 //! 2. A token that names a key which is not in it may be of a new key: it is asked for once more, but not more often than every
-//!    [`AGAIN`], since anybody can make up names. An address that does not answer is left alone for as long.
+//!    quarter of a minute, since anybody can make up names. An address that does not answer is left alone for as long.
 //! 3. Whoever can read a set can read all of it: what is secret in one proves nothing, and is passed over.
 
 use std::{
