@@ -103,11 +103,11 @@ fn without_node_it_is_said_how_to_get_it_before_anything_is_measured() {
 }
 
 #[test]
-fn what_is_not_built_yet_says_so() {
+fn what_cannot_be_seeded_alone_says_how_it_is() {
     let output = Command::new(env!("CARGO_BIN_EXE_regrant-bench"))
         .args(["seed", "--database", "postgres://x", "--grants", "1", "--tokens", "/dev/null"])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("not built yet"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("refresh --database URL"));
 }
