@@ -41,6 +41,7 @@ pub mod simulation;
 pub mod single_sign_on;
 pub mod time;
 pub mod token;
+pub mod upkeep;
 pub mod user;
 pub mod userinfo;
 

@@ -2,33 +2,59 @@
 //!
 //! One store verb is one transaction and one invariant, and it returns its outcome as a value. `Err` is a broken machine:
 //! nothing was acknowledged, and the caller may try again.
+//!
+//! [`Store`] has the verbs; what they take and answer stands in the files of `ports/`, which are named like the rules'.
 
+mod backchannel_logout;
+mod client;
+mod code;
+mod consent;
 mod device;
+mod event;
+mod key;
+mod refresh;
+mod resource;
+mod session;
+mod single_sign_on;
+mod sweep;
+mod user;
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, pin::Pin};
 
 use crate::{
     backchannel_logout::{Logout, Notice, Outcome},
     client::{Client, SecretId},
-    code::{Code, LoadedCode},
+    code::Code,
     consent::Consent,
-    event::{Actor, Event, Mail, Renewal},
+    event::{Actor, Event},
     id::{ClientId, EventId, GrantRef, SessionId, UserId},
     keyring::SealedKey,
     login::{Account, FailureCount, FailureKey},
     reason::Reason,
-    refresh::{Authentication, Decision, Grant, Intent, Owner, State, Swift},
+    refresh::{Authentication, Decision, Intent, Swift},
     refresh_key::{KeyMark, RefreshKeyRecord},
     resource::Resource,
-    session::{Session, SessionRecord},
+    session::SessionRecord,
     time::{Seconds, Time},
     token::{GrantId, KeyId},
     user::{Identifier, NewUser, Role, User},
 };
 
+pub use backchannel_logout::LogoutClaim;
+pub use client::{ClientAdded, ClientRemoved, ClientsKept, SecretRotated};
+pub use code::{CodeJudge, Redemption};
+pub use consent::Access;
 pub use device::{
     AnswerJudge, Answered, Answering, DeviceCodeAdded, Guess, Guessed, NewDeviceCode, PollJudge, Polling, Quota,
 };
+pub use event::TimelineOf;
+pub use key::{GrantsEnded, Identity, KeyMarked, RingSwapped};
+pub use refresh::{Facts, Foresight, Judge, Loaded, Tags, Verdict, Wanted};
+pub use resource::{ResourceAdded, ResourceRemoved, ResourcesKept};
+pub use session::{NewSession, Opened, SessionFilter};
+pub use single_sign_on::{NewSignIn, SignInRecord};
+pub use sweep::{Retention, Swept};
+pub use user::{PasswordChange, PasswordChanged, RoleChanged, UserChanged, UserSelector, UsersAdded};
 
 /// The time of day. `SystemClock` in the server is the one that reads it.
 pub trait Clock: Send + Sync {
@@ -82,83 +108,6 @@ impl fmt::Display for Broken {
 
 impl std::error::Error for Broken {}
 
-/// What a store loads for one use of a grant: the state that is decided on, and the facts that tokens tell.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Loaded {
-    /// What is decided on.
-    pub state: State,
-    /// What access tokens tell.
-    pub facts: Arc<Facts>,
-}
-
-/// What access tokens tell of a session and its user.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Facts {
-    /// When the user last proved who they are.
-    pub auth_time: Time,
-    /// How (RFC 8176).
-    pub amr: Arc<[String]>,
-    /// The user's roles, sorted.
-    pub roles: Arc<[String]>,
-    /// The user's first identifier; `None` too where it was not [`Wanted`].
-    pub identifier: Option<String>,
-    /// The user's claims, as the JSON object that the store has; `None` where there are none, or they were not [`Wanted`].
-    /// Read only by what is mapped (`claims.rs`).
-    pub attributes: Option<Arc<str>>,
-}
-
-/// Which facts of the user are read for a use.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Wanted {
-    /// What every access token tells: the roles. A store has them at hand.
-    Roles,
-    /// Identifier and claims too.
-    Person,
-}
-
-/// Decides about a grant inside the store's transaction. Pure, so that a store may run it again.
-pub type Judge = Box<dyn Fn(Option<&Loaded>) -> Verdict + Send + Sync>;
-
-/// Four bytes each of the next tokens of a grant, in the places of their generations modulo [`Tags::AHEAD`]: a store that cannot
-/// compute a token recognises it by them (`RefreshKeys::tags`).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Tags(pub Vec<u8>);
-
-impl Tags {
-    /// Of so many tokens: the newest and those to come.
-    pub const AHEAD: u32 = 32;
-    /// Bytes of each.
-    pub const LENGTH: u32 = 4;
-
-    /// Where the tag of a generation begins.
-    #[must_use]
-    pub const fn place(generation: crate::id::Generation) -> u32 {
-        generation.0 % Self::AHEAD * Self::LENGTH
-    }
-}
-
-/// Says what the next tokens of a grant will be, as far as a store may know.
-pub type Foresight = Box<dyn Fn(&Grant) -> Option<Tags> + Send + Sync>;
-
-/// What a judge says. The store carries it out, commits, and returns it.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Verdict {
-    /// The decision of the table.
-    pub decision: Decision,
-    /// The grant as it is to be after this, with its facts; `None` where there is none.
-    pub loaded: Option<Box<Loaded>>,
-    /// The grant's row is to be written.
-    pub write: bool,
-    /// The grant's family ends so; if it is a session's own grant, with the session and all its grants.
-    pub ends: Option<End>,
-    /// The grant was renewed so: a line of the timeline, too.
-    pub renewed: Option<Renewal>,
-    /// To be written to the timeline.
-    pub events: Vec<Event>,
-    /// To be written to the outbox.
-    pub mail: Option<Mail>,
-}
-
 /// When, why and by whom something is ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct End {
@@ -168,380 +117,6 @@ pub struct End {
     pub reason: Reason,
     /// By whom.
     pub actor: Actor,
-}
-
-/// A session to be opened.
-pub struct NewSession {
-    /// The session.
-    pub session: Session,
-    /// Its own grant. Its epoch is the one under which the user proved who they are.
-    pub grant: Grant,
-    /// How many live sessions the user may have, this one included.
-    pub limit: u32,
-    /// The grant in the caller's cookie, which this one takes the place of, with the judge of that use.
-    pub replaces: Option<(GrantId, Judge)>,
-    /// To be written to the timeline.
-    pub event: Event,
-    /// Failures to forget, since this sign-in succeeded.
-    pub forgive: Vec<FailureKey>,
-}
-
-/// What became of a [`NewSession`].
-#[derive(Clone, PartialEq, Debug)]
-pub enum Opened {
-    /// It is open; `facts` are the user's at that moment.
-    Opened {
-        /// For the first access token.
-        facts: Facts,
-    },
-    /// The user was disabled, deleted or re-authenticated meanwhile: this sign-in counts for nothing.
-    UserChanged,
-}
-
-/// A change of password by its owner.
-#[derive(Clone)]
-pub struct PasswordChange {
-    /// The hash that the old password was compared with.
-    pub expected: String,
-    /// The new one.
-    pub hash: String,
-    /// To be written to the timeline.
-    pub event: Event,
-}
-
-/// What became of a [`PasswordChange`].
-#[derive(Clone, PartialEq, Debug)]
-pub enum PasswordChanged {
-    /// It holds; every other session of the user ended, and the verdict's grant was raised.
-    Changed(Verdict),
-    /// The grant may not do this now.
-    NotAllowed(Verdict),
-    /// Somebody changed the password meanwhile.
-    Conflict,
-}
-
-/// Which sessions to list, newest first.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SessionFilter {
-    /// Only this user's.
-    pub user: Option<UserId>,
-    /// Those older than this one: the last of the page before.
-    pub after: Option<SessionId>,
-    /// At most so many.
-    pub limit: u32,
-    /// Ended ones too.
-    pub ended: bool,
-}
-
-/// Which part of the timeline.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TimelineOf {
-    /// All of a session.
-    Session(SessionId),
-    /// All of a user.
-    User(UserId),
-    /// One grant's.
-    Grant(GrantRef),
-}
-
-/// What a sweep removed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Swept {
-    /// Sessions whose deadline had passed, now written as ended.
-    pub expired: u64,
-    /// Rows past their retention.
-    pub removed: u64,
-    /// A batch was full: another sweep finds more to look at.
-    pub more: bool,
-}
-
-/// What a sweep may remove.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Retention {
-    /// Events, and sessions after their end.
-    pub events: Seconds,
-    /// Rotations in the timeline; the last [`Self::rotations_kept`] of a grant stay longer.
-    pub rotations: Seconds,
-    /// See [`Self::rotations`].
-    pub rotations_kept: u32,
-    /// Counts of failed sign-ins.
-    pub failures: Seconds,
-    /// A passed deadline is answered at once and written this much later, so that a wild clock destroys nothing.
-    pub settle: Seconds,
-    /// How far a sweep follows the clock beyond where the last one stood: one that is suddenly far ahead is not believed.
-    pub pace: Seconds,
-    /// At most so many rows of each kind in one transaction.
-    pub batch: u32,
-}
-
-/// How to find a user.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum UserSelector {
-    /// By its id.
-    Id(UserId),
-    /// By an identifier.
-    Identifier(Identifier),
-}
-
-/// What became of a change to one user.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum UserChanged {
-    /// It was made; so many sessions ended with it.
-    Changed {
-        /// How many.
-        ended: u64,
-    },
-    /// There was nothing to change.
-    Unchanged,
-    /// There is no such user.
-    NotFound,
-}
-
-/// What became of users to be added. All or none are.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum UsersAdded {
-    /// All are there.
-    Added,
-    /// The `index`th one's identifier belongs to another user already.
-    Taken {
-        /// Counted from 0.
-        index: usize,
-    },
-    /// The `index`th one has a role that does not exist.
-    NoSuchRole {
-        /// Counted from 0.
-        index: usize,
-        /// Its name.
-        role: String,
-    },
-}
-
-/// What became of a change to a role.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RoleChanged {
-    /// It was made.
-    Changed,
-    /// It was so already.
-    Unchanged,
-    /// The user has as many as one can ([`crate::user::MOST_ROLES`]).
-    TooMany,
-    /// There is no such role.
-    NoSuchRole,
-    /// There is no such user.
-    NoSuchUser,
-}
-
-/// What a store remembers of the keys and the issuer that it belongs to.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Identity {
-    /// The issuer, once one has served.
-    pub issuer: Option<String>,
-    /// The check value of each refresh key.
-    pub refresh_keys: Vec<(KeyId, [u8; 16])>,
-}
-
-/// What became of a change of the signing keys.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum RingSwapped {
-    /// It was made.
-    Swapped,
-    /// The keys are not those that the change was decided on; nothing was done. These are there.
-    Moved(Vec<SealedKey>),
-}
-
-/// What became of a refresh key that is to be retired.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum KeyMarked {
-    /// It is marked: it can never be used again, whatever a key file says.
-    Marked,
-    /// It was marked before.
-    Already,
-    /// A live grant's newest token was made with it.
-    InUse,
-    /// The store never saw it.
-    Unknown,
-}
-
-/// A sign-in of the provider's own pages.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct NewSignIn {
-    /// Of this session. A reference that it had before is worth nothing.
-    pub session: SessionId,
-    /// The SHA-256 of the reference.
-    pub hash: [u8; 32],
-    /// The proof.
-    pub authentication: Authentication,
-    /// The user's epoch when they gave it.
-    pub epoch: crate::id::Epoch,
-    /// To be written to the timeline.
-    pub event: Option<Event>,
-    /// Failures to forget.
-    pub forgive: Vec<FailureKey>,
-}
-
-/// Whose reference it is.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SignInRecord {
-    /// The session.
-    pub record: SessionRecord,
-    /// The proof.
-    pub authentication: Authentication,
-    /// The user.
-    pub user: Owner,
-}
-
-/// Decides about a code inside the store's transaction. Pure, so that a store may run it again.
-pub type CodeJudge = Box<dyn Fn(Option<&LoadedCode>) -> Redemption + Send + Sync>;
-
-/// What is said of a code. The store carries it out, commits, and returns it.
-pub enum Redemption {
-    /// It is good for nothing here; nothing changes.
-    Refused,
-    /// It comes a second time.
-    Reused {
-        /// The grant that it gave, and the judge that ends it.
-        ends: (GrantId, Judge),
-        /// To be written to the timeline.
-        event: Event,
-    },
-    /// It is redeemed for this grant.
-    Granted {
-        /// The grant, new, with its facts.
-        loaded: Box<Loaded>,
-        /// The proof that it comes from: kept as long as the grant.
-        authentication: Authentication,
-        /// For the ID token.
-        nonce: Option<String>,
-        /// To be written to the timeline.
-        event: Event,
-    },
-}
-
-/// What applications may do for a user.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Access {
-    /// What the user allowed, by the clients' ids.
-    pub consents: Vec<Consent>,
-    /// The applications' grants that nobody has ended, newest first; a deadline may have passed.
-    pub grants: Vec<Loaded>,
-}
-
-/// What became of a client to be added.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ClientAdded {
-    /// It is there.
-    Added,
-    /// There is one of this id already.
-    Taken,
-}
-
-/// What became of a client's new secret.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SecretRotated {
-    /// It works; the one before it for a while, too.
-    Rotated,
-    /// The client has no secret to be replaced.
-    HasNone,
-    /// The configuration looks after this client.
-    Configured,
-    /// There is no such client.
-    NotFound,
-}
-
-/// What became of a client to be removed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ClientRemoved {
-    /// It is gone, and so many grants ended with it.
-    Removed {
-        /// How many.
-        ended: u64,
-    },
-    /// The configuration looks after this client.
-    Configured,
-    /// There is no such client.
-    NotFound,
-}
-
-/// What became of the clients of the configuration.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ClientsKept {
-    /// The store has them, and no other ones of the configuration.
-    Kept {
-        /// So many are new.
-        added: u64,
-        /// So many are others than before.
-        changed: u64,
-        /// So many are gone, with all their grants.
-        removed: u64,
-    },
-    /// This one was added by the command line; nothing was done.
-    Taken(ClientId),
-}
-
-/// What became of a resource to be added.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ResourceAdded {
-    /// It is there.
-    Added,
-    /// It is there in the place of the one before.
-    Replaced,
-    /// There is one of this id already.
-    Taken,
-    /// There is one, and the configuration looks after it.
-    Configured,
-}
-
-/// What became of a resource to be removed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ResourceRemoved {
-    /// It is gone.
-    Removed,
-    /// The configuration looks after this resource.
-    Configured,
-    /// There is no such resource.
-    NotFound,
-}
-
-/// What became of the resources of the configuration.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ResourcesKept {
-    /// The store has them, and no other ones of the configuration.
-    Kept {
-        /// So many are new.
-        added: u64,
-        /// So many are others than before.
-        changed: u64,
-        /// So many are gone.
-        removed: u64,
-    },
-    /// This one was added by the command line; nothing was done.
-    Taken(String),
-}
-
-/// Which applications are to be told now that a session ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LogoutClaim {
-    /// What is due at this moment,
-    pub now: Time,
-    /// is claimed until then.
-    pub until: Time,
-    /// What is due only after this moment was written under a wild clock, and counts as due.
-    pub wild: Time,
-    /// Nothing of these clients.
-    pub busy: Vec<ClientId>,
-    /// Of so many clients at most.
-    pub clients: u32,
-    /// Of each so many at most.
-    pub of_each: u32,
-}
-
-/// One step through all grants.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct GrantsEnded {
-    /// How many grants ended.
-    pub ended: u64,
-    /// Where to go on; `None` at the end.
-    pub next: Option<GrantId>,
 }
 
 /// Where Regrant keeps its truth.
@@ -556,6 +131,7 @@ pub trait Store: Send + Sync {
     fn waiting(&self) -> (usize, usize) {
         (0, 0)
     }
+
     /// Loads the grant `id` with the facts that are wanted, asks `judge`, carries its verdict out and returns it.
     fn refresh(&self, id: GrantId, wanted: Wanted, judge: Judge) -> Answer<'_, Verdict>;
     /// Whether [`renew`](Self::renew) is any faster.
@@ -566,8 +142,10 @@ pub trait Store: Send + Sync {
     fn renew(&self, swift: Swift, wanted: Wanted, judge: Judge) -> Answer<'_, Verdict> {
         self.refresh(swift.presented.grant, wanted, judge)
     }
+
     /// Changes a password by its owner: judge, new hash, new epoch, everything else of the user ended, in one.
     fn change_password(&self, id: GrantId, judge: Judge, change: PasswordChange) -> Answer<'_, PasswordChanged>;
+
     /// Opens a session; re-reads the user, keeps the limit, ends what it replaces.
     fn open_session(&self, new: NewSession) -> Answer<'_, Opened>;
     /// One session.
@@ -616,7 +194,7 @@ pub trait Store: Send + Sync {
     /// Gives or takes a role.
     fn set_role(&self, role: String, user: UserSelector, has: bool, end: End) -> Answer<'_, RoleChanged>;
 
-    /// Adds a client with its secrets.
+    /// Adds a client with its secrets. No resource may have its id.
     fn add_client(&self, client: Client, event: Event) -> Answer<'_, ClientAdded>;
     /// One client.
     fn client(&self, id: ClientId) -> Answer<'_, Option<Client>>;
@@ -634,10 +212,11 @@ pub trait Store: Send + Sync {
     fn note_client_secret(&self, id: ClientId, secret: SecretId, at: Time) -> Answer<'_, ()>;
     /// Removes a client that the operator looks after; everything that was granted to it ends.
     fn remove_client(&self, id: ClientId, end: End, event: Event) -> Answer<'_, ClientRemoved>;
-    /// Makes the clients of the configuration just these.
+    /// Makes the clients of the configuration just these. No resource of the operator's may have the id of one.
     fn keep_clients(&self, wanted: Vec<Client>, end: End) -> Answer<'_, ClientsKept>;
 
-    /// Adds a resource; `replaces`: also in the place of another one of this id that the operator looks after.
+    /// Adds a resource; `replaces`: also in the place of another one of this id that the operator looks after. No client may have
+    /// its id.
     fn add_resource(&self, resource: Resource, replaces: bool, event: Event) -> Answer<'_, ResourceAdded>;
     /// All resources, by their ids.
     fn resources(&self) -> Answer<'_, Vec<Resource>>;
@@ -645,17 +224,20 @@ pub trait Store: Send + Sync {
     fn had_resources(&self) -> Answer<'_, bool>;
     /// Removes a resource that the operator looks after.
     fn remove_resource(&self, id: String, event: Event) -> Answer<'_, ResourceRemoved>;
-    /// Makes the resources of the configuration just these; `end` says when and by whom.
+    /// Makes the resources of the configuration just these; `end` says when and by whom. No client may have the id of one: those of
+    /// the configuration are kept before.
     fn keep_resources(&self, wanted: Vec<Resource>, end: End) -> Answer<'_, ResourcesKept>;
 
     /// Keeps a sign-in of the provider's pages; `false` if its session or user is not what it was.
     fn add_sign_in(&self, new: NewSignIn) -> Answer<'_, bool>;
     /// Whose reference has this hash.
     fn sign_in(&self, hash: [u8; 32]) -> Answer<'_, Option<SignInRecord>>;
+
     /// Keeps a code.
     fn add_code(&self, code: Code) -> Answer<'_, ()>;
     /// Loads a code with what it hangs on, asks `judge`, carries out what it says and returns it.
     fn redeem_code(&self, hash: [u8; 32], judge: CodeJudge) -> Answer<'_, Redemption>;
+
     /// Keeps a device's codes, if there may be more of them.
     fn add_device_code(&self, new: NewDeviceCode) -> Answer<'_, DeviceCodeAdded>;
     /// Looks a user code up, as a guess that is counted if it is wrong, or for somebody who found it before.
@@ -670,6 +252,7 @@ pub trait Store: Send + Sync {
     fn grant(&self, of: GrantRef) -> Answer<'_, Option<Loaded>>;
     /// Notes that something was used that may be used once, until then; whether this is the first time.
     fn use_once(&self, hash: [u8; 32], until: Time) -> Answer<'_, bool>;
+
     /// What a user allowed an application.
     fn consent(&self, user: UserId, client: ClientId) -> Answer<'_, Option<Consent>>;
     /// Remembers what a user allowed, together with what they allowed before.

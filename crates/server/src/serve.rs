@@ -226,6 +226,12 @@ async fn keep_clients(engine: &Engine, config: &Config) -> Result<(), StartError
                  client remove {id}\" ends what was granted to it), or choose another id"
             )));
         }
+        ClientsKept::OfResource(ClientId(id)) => {
+            return Err(StartError::Config(format!(
+                "clients.{id}: a resource that was added by the command line has this id, and its access tokens would pass for \
+                 ID tokens of the client; choose another id"
+            )));
+        }
     }
     for known in engine.store.clients().await.map_err(HomeError::from)? {
         engine.clients.note(&known);
@@ -244,6 +250,12 @@ async fn keep_resources(engine: &Engine, config: &Config) -> Result<(), StartErr
         ResourcesKept::Kept { added: 0, changed: 0, removed: 0 } => {}
         ResourcesKept::Kept { added, changed, removed } => {
             tracing::info!(added, changed, removed, "the resources of the configuration were put into the store");
+        }
+        ResourcesKept::OfClient(id) => {
+            return Err(StartError::Config(format!(
+                "{}: a client has the id {id}, and access tokens for the resource would pass for its ID tokens; choose another URI",
+                config.resource_key(&id)
+            )));
         }
         ResourcesKept::Taken(id) => {
             return Err(StartError::Config(format!(

@@ -57,6 +57,9 @@ impl SystemSource {
 }
 
 impl Random for SystemSource {
+    /// A panic, and no error: no caller could do anything with one but stop, and one that went on with bytes that are not random
+    /// would give secrets away. It unwinds: the request or the job that asked ends without an answer, nothing of it is stored, and
+    /// a start ends. (AWS-LC itself ends the process when the system gives it nothing, so this is a second bolt.)
     #[allow(clippy::panic, reason = "without randomness nothing here is safe: stopping is the only answer")]
     fn fill(&self, bytes: &mut [u8]) {
         let fill = |bytes: &mut [u8]| {

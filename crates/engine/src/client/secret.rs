@@ -56,6 +56,26 @@ impl fmt::Debug for StoredSecret {
     }
 }
 
+impl StoredSecret {
+    /// The one that comes after it.
+    #[must_use]
+    pub const fn next(&self, hash: [u8; 32], at: Time) -> Self {
+        let id = SecretId(self.id.0.saturating_add(1));
+        Self { id, hash, created_at: at, expires_at: None, last_used_at: None }
+    }
+
+    /// It in the place of those of `before`: since when it is there and when it was used is remembered as long as it is the same.
+    #[must_use]
+    pub fn in_place_of(&self, before: &[Self]) -> Self {
+        let same = before.iter().find(|known| known.hash == self.hash);
+        Self {
+            created_at: same.map_or(self.created_at, |known| known.created_at),
+            last_used_at: same.and_then(|known| known.last_used_at),
+            ..self.clone()
+        }
+    }
+}
+
 impl ClientSecret {
     /// A new one.
     #[must_use]

@@ -82,6 +82,10 @@ impl Config {
             if resources.iter().any(|known| known.id == resource.id) {
                 return Err(ConfigError(format!("resources.{name}.id is that of another one, too")));
             }
+            // RFC 9068 §5: what an `aud` names is one thing, or an access token passes for an ID token.
+            if self.clients.contains_key(&resource.id) {
+                return Err(ConfigError(format!("resources.{name}.id is that of a client, too: choose another one")));
+            }
             resources.push(resource);
         }
         Ok(resources)

@@ -65,6 +65,12 @@ pub(super) async fn add(by: By<'_>, draft: Draft) -> Result<Reply, Refused> {
     let id = client.id.clone();
     let secret = match client::add(by, client).await? {
         (ClientAdded::Added, secret) => secret,
+        (ClientAdded::OfResource, _) => {
+            return Err(Refused::No(format!(
+                "{} is a resource: access tokens for it would pass for ID tokens of the client; choose another id",
+                id.0
+            )));
+        }
         (ClientAdded::Taken, _) => {
             return Err(Refused::No(format!(
                 "there is a client {} already; \"regrant client remove\" removes it",

@@ -38,6 +38,12 @@ pub(super) async fn add(by: By<'_>, draft: Draft, replaces: bool) -> Result<Repl
         ResourceAdded::Added => "added",
         ResourceAdded::Replaced => "replaced",
         ResourceAdded::Configured => return Err(configured(&resource.id)),
+        ResourceAdded::OfClient => {
+            return Err(Refused::No(format!(
+                "{} is a client's id: access tokens for the resource would pass for ID tokens of the client; choose another URI",
+                resource.id
+            )));
+        }
         ResourceAdded::Taken => {
             return Err(Refused::No(format!(
                 "there is a resource {} already; with --replace this one takes its place",

@@ -241,7 +241,7 @@ async fn activity(app: &App, user: UserId, look: Look<'_>) -> Result<Vec<Activit
     let began: BTreeMap<SessionId, Origin> =
         began.filter_map(|event| Some((event.session?, event.context.clone()?))).collect();
     for event in events.into_iter().rev() {
-        let Some(sentence) = (words.event)(event.kind) else { continue };
+        let Some(sentence) = words.events.of(event.kind) else { continue };
         // Anybody can fail to sign in as somebody: in a row they are told once, and push nothing else off the list.
         let fails_again = std::mem::replace(&mut failed, event.kind == EventKind::SignInFailed) && failed;
         if fails_again {

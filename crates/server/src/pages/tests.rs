@@ -220,7 +220,7 @@ fn a_page_is_in_one_language() {
         }
     }
     for words in LANGUAGES {
-        assert!(EventKind::ALL.iter().filter_map(|kind| (words.account.event)(*kind)).count() > 10);
+        assert!(EventKind::ALL.iter().filter_map(|kind| words.account.events.of(*kind)).count() > 10);
         assert!(Reason::ALL.iter().all(|reason| !(words.account.reason)(*reason).is_empty()));
         assert!((words.account.weakness)(Weakness::TooShort(12)).contains("12"));
     }

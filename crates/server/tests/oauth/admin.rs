@@ -266,6 +266,8 @@ fn resources_come_change_and_go() {
     assert_eq!(added.header("location"), Some(place));
     admin.post("/admin/resources", orders.clone()).refused(409, "declined", None);
     admin.post("/admin/resources", json!({"id": "orders"})).refused(400, "invalid_request", None);
+    let same = json!({"client_id": "https://orders.example", "client_type": "service"});
+    admin.post("/admin/clients", same).refused(409, "declined", None);
     let seen = admin.get(place).expect(200);
     assert_eq!(seen.json()["scopes"], orders["scopes"]);
     let tag = seen.header("etag").unwrap().to_owned();

@@ -70,6 +70,12 @@ fn what_cannot_be_a_resource_is_said() {
     std::fs::write(home.path("key"), "{\"kty\":\"oct\",\"k\":\"AAAA\"}").unwrap();
     add(&[ORDERS, "--encryption-key", "key"]).complains(2, &["public JWK"]);
     home.regrant(&["role", "add", "x", "--description", "\u{7}"]).complains(2, &["description"]);
+    // No name is both's: an access token for the one would pass for an ID token of the other.
+    home.regrant(&["client", "add", "--id", "urn:job", "--type", "service"]).ok();
+    add(&["urn:job", "--signing-alg", "RS256"]).complains(1, &["urn:job", "client", "another URI"]);
+    add(&[ORDERS]).ok();
+    let taken = home.regrant(&["client", "add", "--id", ORDERS, "--type", "service"]);
+    taken.complains(1, &[ORDERS, "resource", "another id"]);
     home.regrant(&["client", "add", "--id", "a", "--type", "service", "--claim", "sub=name"]).complains(2, &["sub"]);
 }
 
@@ -123,6 +129,13 @@ fn the_configurations_resources_are_kept_in_step_at_each_start() {
     server.stop();
     write("[resources.x]\nid = \"https://api.example/orders\"\n");
     home.serve_in_vain(&["--issuer", &issuer]).complains(2, &["resources.x", "command line"]);
+    write(
+        "[clients.\"https://api.example/orders\"]\ntype = \"public\"\nredirect_uris = [\"https://app.example/cb\"]\n",
+    );
+    home.serve_in_vain(&["--issuer", &issuer]).complains(2, &[ORDERS, "resource", "another id"]);
+    home.regrant(&["client", "add", "--id", "urn:job", "--type", "service"]).ok();
+    write("[resources.job]\nid = \"urn:job\"\n");
+    home.serve_in_vain(&["--issuer", &issuer]).complains(2, &["resources.job", "client", "another URI"]);
     write(&format!("[resources.own]\nid = \"{issuer}\"\n"));
     home.serve_in_vain(&["--issuer", &issuer]).complains(2, &["resources.own", "issuer"]);
 }
@@ -136,6 +149,10 @@ fn what_cannot_be_in_the_configuration_is_said() {
         ("[resources.x]\nid = \"urn:a\"\nscope = []\n", &["scope", "scopes"]),
         ("[resources.x]\nid = \"urn:a\"\n[resources.x.scopes]\na = { role = \"b\" }\n", &["role"]),
         ("[resources.x]\nid = \"urn:a\"\n[resources.y]\nid = \"urn:a\"\n", &["resources.y.id"]),
+        (
+            "[resources.x]\nid = \"urn:a\"\n[clients.\"urn:a\"]\ntype = \"service\"\nsecrets = [\"env:X\"]\n",
+            &["resources.x.id", "client"],
+        ),
         ("[resources.x]\nid = \"urn:a\"\nencryption_key_file = \"no.jwk\"\n", &["no.jwk"]),
         ("[tokens.scopes.staff]\nclaims = { sub = \"name\" }\n", &["tokens.scopes.staff", "sub", "another name"]),
         ("[tokens.scopes.staff]\nclaims = { events = \"name\" }\n", &["events", "another name"]),

@@ -142,6 +142,7 @@ macro_rules! contract {
                 a_resource_is_read_as_it_was_written,
                 a_removed_resource_is_gone_within_two_seconds_everywhere,
                 the_resources_of_the_configuration_are_kept_in_step,
+                no_resource_has_the_id_of_a_client,
             }
             each! { single_sign_on, $place;
                 a_reference_names_a_session_as_long_as_it_lives,

@@ -1,16 +1,17 @@
 //! Resources: kept as they were written, in step with the configuration, and known everywhere within two seconds.
 
 use regrant_engine::{
-    client::ManagedBy,
+    client::{self, ClientType, ManagedBy},
     event::{Actor, Event, EventKind},
-    ports::{End, ResourceAdded, ResourceRemoved, ResourcesKept},
+    id::ClientId,
+    ports::{ClientAdded, ClientsKept, End, ResourceAdded, ResourceRemoved, ResourcesKept},
     reason::Reason,
     resource::{self, Draft, Resource, Scope},
     time::Seconds,
 };
 use serde_json::json;
 
-use super::world::World;
+use super::{client::prepared as prepared_client, world::World};
 
 const ORDERS: &str = "https://api.example/orders";
 
@@ -89,4 +90,34 @@ pub(super) async fn the_resources_of_the_configuration_are_kept_in_step(world: W
     assert_eq!(world.store().resources().await.unwrap().len(), 1);
     let end = End { at: world.engine().now(), reason: Reason::RevokedByAdmin, actor: Actor::Operator };
     assert_eq!(world.store().keep_resources(vec![], end).await, Ok(kept(0, 0, 0)));
+}
+
+/// Both go by `aud`: an access token for the one would pass for an ID token of the other.
+pub(super) async fn no_resource_has_the_id_of_a_client(world: World) {
+    let engine = world.engine();
+    let of = |id: &str, managed_by| prepared(&world, id, &[], managed_by);
+    let client =
+        |id: &str, managed_by| prepared_client(&world, client::Draft::new(id, ClientType::Service), managed_by);
+    let (hand, file) = (ManagedBy::Operator, ManagedBy::Configuration);
+    assert_eq!(resource::add(&engine, of(ORDERS, hand), false).await, Ok(ResourceAdded::Added));
+    let (added, secret) = client::add(&engine, client(ORDERS, hand)).await.unwrap();
+    assert_eq!((added, secret.is_none()), (ClientAdded::OfResource, true));
+    let refused = ClientsKept::OfResource(ClientId::from(ORDERS));
+    assert_eq!(client::keep(&engine, vec![client("a", file), client(ORDERS, file)]).await, Ok(refused));
+    assert_eq!(world.store().clients().await, Ok(vec![]), "nothing was done");
+
+    assert_eq!(client::add(&engine, client("urn:x", hand)).await.unwrap().0, ClientAdded::Added);
+    for replaces in [false, true] {
+        assert_eq!(resource::add(&engine, of("urn:x", hand), replaces).await, Ok(ResourceAdded::OfClient));
+    }
+    let refused = ResourcesKept::OfClient("urn:x".to_owned());
+    assert_eq!(resource::keep(&engine, vec![of("urn:a", file), of("urn:x", file)]).await, Ok(refused));
+    assert_eq!(world.store().resources().await.unwrap().len(), 1);
+
+    // In a configuration the two may change places: clients are kept first, and its own resources are in nobody's way then.
+    let kept = |added, changed, removed| ResourcesKept::Kept { added, changed, removed };
+    assert_eq!(resource::keep(&engine, vec![of("urn:a", file)]).await, Ok(kept(1, 0, 0)));
+    let in_step = ClientsKept::Kept { added: 1, changed: 0, removed: 0 };
+    assert_eq!(client::keep(&engine, vec![client("urn:a", file)]).await, Ok(in_step));
+    assert_eq!(resource::keep(&engine, vec![]).await, Ok(kept(0, 0, 1)));
 }

@@ -6,13 +6,19 @@ use regrant_engine::{
     id::ClientId,
     ports::{ClientAdded, ClientRemoved, ClientsKept, End, SecretRotated},
     time::Time,
+    upkeep::{Step, steps},
 };
 
-use super::{event, fault::Fault, pool::Db, row::Columns};
+use super::{event, fault::Fault, pool::Db, resource, row::Columns};
 
 pub(super) async fn add(db: &Db, client: &Client, told: &Event) -> Result<ClientAdded, Fault> {
     if find(db, &client.id).await?.is_some() {
         return Ok(ClientAdded::Taken);
+    }
+    // Nobody makes a resource of this id at the same moment.
+    resource::lock(db).await?;
+    if resource::list(db).await?.iter().any(|known| *known.id == *client.id.0) {
+        return Ok(ClientAdded::OfResource);
     }
     insert(db, client).await?;
     event::insert_somewhere(db, told).await?;
@@ -139,14 +145,7 @@ pub(super) async fn rotate_secret(
     }
     let sql = "UPDATE client_secrets SET expires_at = $3 WHERE client_id = $1 AND id = $2";
     db.run(sql, &[&&*id.0, &i64::from(newest.id.0), &keep_until.millis()]).await?;
-    let next = StoredSecret {
-        id: SecretId(newest.id.0.saturating_add(1)),
-        hash: *hash,
-        created_at: told.at,
-        expires_at: None,
-        last_used_at: None,
-    };
-    insert_secret(db, id, &next).await?;
+    insert_secret(db, id, &newest.next(*hash, told.at)).await?;
     event::insert_somewhere(db, told).await?;
     Ok(SecretRotated::Rotated)
 }
@@ -192,12 +191,19 @@ pub(super) async fn keep(db: &Db, wanted: &[Client], end: End) -> Result<Clients
     // Nodes that start at once do it one after the other.
     super::meta::lock(db, "clients").await?;
     let known = list(db).await?;
-    let of_operator = |client: &&Client| {
-        client.managed_by == ManagedBy::Operator && wanted.iter().any(|wanted| wanted.id == client.id)
-    };
     // Looked at before anything is written: an outcome leaves nothing behind.
-    if let Some(taken) = known.iter().find(of_operator) {
-        return Ok(ClientsKept::Taken(taken.id.clone()));
+    let steps = match steps(&known, wanted) {
+        Ok(steps) => steps,
+        Err(taken) => return Ok(ClientsKept::Taken(taken.id.clone())),
+    };
+    // Those of the configuration are told from its clients where it is read; one that is to go now is in nobody's way.
+    resource::lock(db).await?;
+    let resources = resource::list(db).await?;
+    let by_hand = |id: &ClientId| {
+        resources.iter().any(|resource| resource.managed_by == ManagedBy::Operator && *resource.id == *id.0)
+    };
+    if let Some(client) = wanted.iter().find(|client| by_hand(&client.id)) {
+        return Ok(ClientsKept::OfResource(client.id.clone()));
     }
     let tell = |kind, client: &Client| {
         let mut told = Event::new(kind, end.at, end.actor, db.random());
@@ -205,47 +211,38 @@ pub(super) async fn keep(db: &Db, wanted: &[Client], end: End) -> Result<Clients
         told
     };
     let (mut added, mut changed, mut removed) = (0, 0, 0);
-    let configured = known.iter().filter(|client| client.managed_by == ManagedBy::Configuration);
-    for gone in configured.filter(|known| !wanted.iter().any(|wanted| wanted.id == known.id)) {
-        lock(db, &gone.id).await?;
-        let ended = erase(db, &gone.id, end).await?;
-        let told = tell(EventKind::ClientRemoved, gone).because(end.reason).with("grants_ended", ended);
-        event::insert_somewhere(db, &told).await?;
-        removed += 1;
-    }
-    for wanted in wanted {
-        let Some(known) = known.iter().find(|known| known.id == wanted.id) else {
-            insert(db, wanted).await?;
-            event::insert_somewhere(db, &tell(EventKind::ClientAdded, wanted)).await?;
-            added += 1;
-            continue;
-        };
-        let hashes = |client: &Client| client.secrets.iter().map(|secret| secret.hash).collect::<Vec<_>>();
-        if known.metadata == wanted.metadata && hashes(known) == hashes(wanted) {
-            continue;
+    for step in steps {
+        match step {
+            Step::Remove(gone) => {
+                lock(db, &gone.id).await?;
+                let ended = erase(db, &gone.id, end).await?;
+                let told = tell(EventKind::ClientRemoved, gone).because(end.reason).with("grants_ended", ended);
+                event::insert_somewhere(db, &told).await?;
+                removed += 1;
+            }
+            Step::Add(wanted) => {
+                insert(db, wanted).await?;
+                event::insert_somewhere(db, &tell(EventKind::ClientAdded, wanted)).await?;
+                added += 1;
+            }
+            Step::Change { known, wanted } => {
+                db.run(
+                    "UPDATE clients SET metadata = $2, is_told = $3 WHERE id = $1",
+                    &[
+                        &&*wanted.id.0,
+                        &serde_json::to_string(&wanted.metadata)?,
+                        &wanted.metadata.backchannel_logout_uri.is_some(),
+                    ],
+                )
+                .await?;
+                db.run("DELETE FROM client_secrets WHERE client_id = $1", &[&&*wanted.id.0]).await?;
+                for secret in &wanted.secrets {
+                    insert_secret(db, &wanted.id, &secret.in_place_of(&known.secrets)).await?;
+                }
+                event::insert_somewhere(db, &tell(EventKind::ClientChanged, wanted)).await?;
+                changed += 1;
+            }
         }
-        db.run(
-            "UPDATE clients SET metadata = $2, is_told = $3 WHERE id = $1",
-            &[
-                &&*wanted.id.0,
-                &serde_json::to_string(&wanted.metadata)?,
-                &wanted.metadata.backchannel_logout_uri.is_some(),
-            ],
-        )
-        .await?;
-        db.run("DELETE FROM client_secrets WHERE client_id = $1", &[&&*wanted.id.0]).await?;
-        for secret in &wanted.secrets {
-            // Which one was used when is remembered as long as it is the same secret.
-            let before = known.secrets.iter().find(|known| known.hash == secret.hash);
-            let kept = StoredSecret {
-                created_at: before.map_or(secret.created_at, |before| before.created_at),
-                last_used_at: before.and_then(|before| before.last_used_at),
-                ..secret.clone()
-            };
-            insert_secret(db, &wanted.id, &kept).await?;
-        }
-        event::insert_somewhere(db, &tell(EventKind::ClientChanged, wanted)).await?;
-        changed += 1;
     }
     Ok(ClientsKept::Kept { added, changed, removed })
 }

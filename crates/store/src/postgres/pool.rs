@@ -43,7 +43,7 @@ pub(super) struct Surroundings {
 /// See the module.
 pub(super) struct Pool {
     address: Address,
-    resting: Mutex<Vec<Db>>,
+    resting: Mutex<Vec<Arc<Db>>>,
     free: Arc<Semaphore>,
     waiting: AtomicUsize,
     most_waiting: usize,
@@ -85,7 +85,7 @@ impl Pool {
             match resting {
                 Some(db) if !db.is_sound() => {}
                 Some(db) => return Ok(self.lease(db, permit)),
-                None => return Ok(self.lease(self.connect().await?, permit)),
+                None => return Ok(self.lease(Arc::new(self.connect().await?), permit)),
             }
         }
     }
@@ -108,8 +108,8 @@ impl Pool {
         }
     }
 
-    fn lease(self: &Arc<Self>, db: Db, permit: OwnedSemaphorePermit) -> Lease {
-        Lease { db: Some(db), pool: Arc::clone(self), _permit: permit }
+    fn lease(self: &Arc<Self>, db: Arc<Db>, permit: OwnedSemaphorePermit) -> Lease {
+        Lease { db, pool: Arc::clone(self), _permit: permit }
     }
 
     /// Makes a connection of its own, beside the pool's.
@@ -327,7 +327,7 @@ impl Db {
 
 /// A connection that is taken. It goes back when this is dropped.
 pub(super) struct Lease {
-    db: Option<Db>,
+    db: Arc<Db>,
     pool: Arc<Pool>,
     // After the connection is back.
     _permit: OwnedSemaphorePermit,
@@ -336,17 +336,16 @@ pub(super) struct Lease {
 impl Deref for Lease {
     type Target = Db;
 
-    #[allow(clippy::expect_used, reason = "it is there until the lease is dropped")]
     fn deref(&self) -> &Db {
-        self.db.as_ref().expect("a lease holds a connection")
+        &self.db
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(db) = self.db.take().filter(|db| !db.is_open() && db.is_sound()) {
-            db.set(Transaction::None);
-            self.pool.resting.lock().unwrap_or_else(PoisonError::into_inner).push(db);
+        if !self.db.is_open() && self.db.is_sound() {
+            self.db.set(Transaction::None);
+            self.pool.resting.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&self.db));
         }
     }
 }

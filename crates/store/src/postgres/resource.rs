@@ -3,19 +3,27 @@
 use regrant_engine::{
     client::ManagedBy,
     event::{Event, EventKind},
+    id::ClientId,
     ports::{End, ResourceAdded, ResourceRemoved, ResourcesKept},
     resource::Resource,
+    upkeep::{Step, steps},
 };
 
-use super::{event, fault::Fault, meta, pool::Db, row::Columns};
+use super::{client, event, fault::Fault, meta, pool::Db, row::Columns};
 
 /// The name of what says that there was one.
 const EVER: &str = "resources.ever";
-/// Whose holder changes them.
-const LOCK: &str = "resources";
+
+/// Until the transaction ends, nobody else changes them, or adds clients: no id is to be both's.
+pub(super) async fn lock(db: &Db) -> Result<(), Fault> {
+    meta::lock(db, "resources").await
+}
 
 pub(super) async fn add(db: &Db, resource: &Resource, replaces: bool, told: &Event) -> Result<ResourceAdded, Fault> {
-    meta::lock(db, LOCK).await?;
+    lock(db).await?;
+    if client::find(db, &ClientId::from(&*resource.id)).await?.is_some() {
+        return Ok(ResourceAdded::OfClient);
+    }
     match list(db).await?.into_iter().find(|known| known.id == resource.id) {
         None => {
             insert(db, resource).await?;
@@ -74,7 +82,7 @@ pub(super) async fn list(db: &Db) -> Result<Vec<Resource>, Fault> {
 }
 
 pub(super) async fn remove(db: &Db, id: &str, told: &Event) -> Result<ResourceRemoved, Fault> {
-    meta::lock(db, LOCK).await?;
+    lock(db).await?;
     match list(db).await?.into_iter().find(|known| known.id == id) {
         None => Ok(ResourceRemoved::NotFound),
         Some(known) if known.managed_by == ManagedBy::Configuration => Ok(ResourceRemoved::Configured),
@@ -93,34 +101,35 @@ async fn erase(db: &Db, id: &str) -> Result<(), Fault> {
 
 pub(super) async fn keep(db: &Db, wanted: &[Resource], end: End) -> Result<ResourcesKept, Fault> {
     // Nodes that start at once do it one after the other.
-    meta::lock(db, LOCK).await?;
+    lock(db).await?;
     let known = list(db).await?;
-    let of_operator = |resource: &&Resource| {
-        resource.managed_by == ManagedBy::Operator && wanted.iter().any(|wanted| wanted.id == resource.id)
-    };
     // Looked at before anything is written: an outcome leaves nothing behind.
-    if let Some(taken) = known.iter().find(of_operator) {
-        return Ok(ResourcesKept::Taken(taken.id.clone()));
+    let steps = match steps(&known, wanted) {
+        Ok(steps) => steps,
+        Err(taken) => return Ok(ResourcesKept::Taken(taken.id.clone())),
+    };
+    for resource in wanted {
+        if client::find(db, &ClientId::from(&*resource.id)).await?.is_some() {
+            return Ok(ResourcesKept::OfClient(resource.id.clone()));
+        }
     }
     let told = |kind, resource: &Resource| {
         Event::new(kind, end.at, end.actor, db.random()).with("resource", resource.id.clone())
     };
     let (mut added, mut changed, mut removed) = (0, 0, 0);
-    let configured = known.iter().filter(|resource| resource.managed_by == ManagedBy::Configuration);
-    for gone in configured.filter(|known| !wanted.iter().any(|wanted| wanted.id == known.id)) {
-        erase(db, &gone.id).await?;
-        event::insert_somewhere(db, &told(EventKind::ResourceRemoved, gone)).await?;
-        removed += 1;
-    }
-    for wanted in wanted {
-        match known.iter().find(|known| known.id == wanted.id) {
-            None => {
+    for step in steps {
+        match step {
+            Step::Remove(gone) => {
+                erase(db, &gone.id).await?;
+                event::insert_somewhere(db, &told(EventKind::ResourceRemoved, gone)).await?;
+                removed += 1;
+            }
+            Step::Add(wanted) => {
                 insert(db, wanted).await?;
                 event::insert_somewhere(db, &told(EventKind::ResourceAdded, wanted)).await?;
                 added += 1;
             }
-            Some(known) if known.metadata == wanted.metadata => {}
-            Some(_) => {
+            Step::Change { wanted, .. } => {
                 change(db, wanted).await?;
                 event::insert_somewhere(db, &told(EventKind::ResourceChanged, wanted)).await?;
                 changed += 1;

@@ -6,14 +6,18 @@ use regrant_engine::{
     id::ClientId,
     ports::{ClientAdded, ClientRemoved, ClientsKept, End, Random, SecretRotated},
     time::Time,
+    upkeep::{Step, steps},
 };
 use rusqlite::{Connection, params};
 
-use super::{event, fault::Fault, grants::Desk, row::Columns, session};
+use super::{event, fault::Fault, grants::Desk, resource, row::Columns, session};
 
 pub(super) fn add(db: &Connection, client: &Client, told: &Event) -> Result<ClientAdded, Fault> {
     if find(db, &client.id)?.is_some() {
         return Ok(ClientAdded::Taken);
+    }
+    if resource::list(db)?.iter().any(|known| *known.id == *client.id.0) {
+        return Ok(ClientAdded::OfResource);
     }
     insert(db, client)?;
     event::insert(db, told)?;
@@ -116,14 +120,7 @@ pub(super) fn rotate_secret(
     }
     db.prepare_cached("UPDATE client_secrets SET expires_at = ?3 WHERE client_id = ?1 AND id = ?2")?
         .execute(params![id.0, newest.id.0, keep_until.millis()])?;
-    let next = StoredSecret {
-        id: SecretId(newest.id.0.saturating_add(1)),
-        hash: *hash,
-        created_at: told.at,
-        expires_at: None,
-        last_used_at: None,
-    };
-    insert_secret(db, id, &next)?;
+    insert_secret(db, id, &newest.next(*hash, told.at))?;
     event::insert(db, told)?;
     Ok(SecretRotated::Rotated)
 }
@@ -165,12 +162,18 @@ fn erase(db: &Desk, id: &ClientId, end: End) -> Result<u64, Fault> {
 
 pub(super) fn keep(db: &Desk, random: &dyn Random, wanted: &[Client], end: End) -> Result<ClientsKept, Fault> {
     let known = list(db)?;
-    let of_operator = |client: &&Client| {
-        client.managed_by == ManagedBy::Operator && wanted.iter().any(|wanted| wanted.id == client.id)
-    };
     // Looked at before anything is written: an outcome leaves nothing behind.
-    if let Some(taken) = known.iter().find(of_operator) {
-        return Ok(ClientsKept::Taken(taken.id.clone()));
+    let steps = match steps(&known, wanted) {
+        Ok(steps) => steps,
+        Err(taken) => return Ok(ClientsKept::Taken(taken.id.clone())),
+    };
+    // Those of the configuration are told from its clients where it is read; one that is to go now is in nobody's way.
+    let resources = resource::list(db)?;
+    let by_hand = |id: &ClientId| {
+        resources.iter().any(|resource| resource.managed_by == ManagedBy::Operator && *resource.id == *id.0)
+    };
+    if let Some(client) = wanted.iter().find(|client| by_hand(&client.id)) {
+        return Ok(ClientsKept::OfResource(client.id.clone()));
     }
     let tell = |kind, client: &Client| {
         let mut told = Event::new(kind, end.at, end.actor, random);
@@ -178,38 +181,32 @@ pub(super) fn keep(db: &Desk, random: &dyn Random, wanted: &[Client], end: End) 
         told
     };
     let (mut added, mut changed, mut removed) = (0, 0, 0);
-    let configured = known.iter().filter(|client| client.managed_by == ManagedBy::Configuration);
-    for gone in configured.filter(|known| !wanted.iter().any(|wanted| wanted.id == known.id)) {
-        let ended = erase(db, &gone.id, end)?;
-        event::insert(db, &tell(EventKind::ClientRemoved, gone).because(end.reason).with("grants_ended", ended))?;
-        removed += 1;
-    }
-    for wanted in wanted {
-        let Some(known) = known.iter().find(|known| known.id == wanted.id) else {
-            insert(db, wanted)?;
-            event::insert(db, &tell(EventKind::ClientAdded, wanted))?;
-            added += 1;
-            continue;
-        };
-        let hashes = |client: &Client| client.secrets.iter().map(|secret| secret.hash).collect::<Vec<_>>();
-        if known.metadata == wanted.metadata && hashes(known) == hashes(wanted) {
-            continue;
+    for step in steps {
+        match step {
+            Step::Remove(gone) => {
+                let ended = erase(db, &gone.id, end)?;
+                event::insert(
+                    db,
+                    &tell(EventKind::ClientRemoved, gone).because(end.reason).with("grants_ended", ended),
+                )?;
+                removed += 1;
+            }
+            Step::Add(wanted) => {
+                insert(db, wanted)?;
+                event::insert(db, &tell(EventKind::ClientAdded, wanted))?;
+                added += 1;
+            }
+            Step::Change { known, wanted } => {
+                db.prepare_cached("UPDATE clients SET metadata = ?2 WHERE id = ?1")?
+                    .execute(params![wanted.id.0, serde_json::to_string(&wanted.metadata)?])?;
+                db.prepare_cached("DELETE FROM client_secrets WHERE client_id = ?")?.execute(params![wanted.id.0])?;
+                for secret in &wanted.secrets {
+                    insert_secret(db, &wanted.id, &secret.in_place_of(&known.secrets))?;
+                }
+                event::insert(db, &tell(EventKind::ClientChanged, wanted))?;
+                changed += 1;
+            }
         }
-        db.prepare_cached("UPDATE clients SET metadata = ?2 WHERE id = ?1")?
-            .execute(params![wanted.id.0, serde_json::to_string(&wanted.metadata)?])?;
-        db.prepare_cached("DELETE FROM client_secrets WHERE client_id = ?")?.execute(params![wanted.id.0])?;
-        for secret in &wanted.secrets {
-            // Which one was used when is remembered as long as it is the same secret.
-            let before = known.secrets.iter().find(|known| known.hash == secret.hash);
-            let kept = StoredSecret {
-                created_at: before.map_or(secret.created_at, |before| before.created_at),
-                last_used_at: before.and_then(|before| before.last_used_at),
-                ..secret.clone()
-            };
-            insert_secret(db, &wanted.id, &kept)?;
-        }
-        event::insert(db, &tell(EventKind::ClientChanged, wanted))?;
-        changed += 1;
     }
     Ok(ClientsKept::Kept { added, changed, removed })
 }

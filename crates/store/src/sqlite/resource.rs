@@ -3,17 +3,22 @@
 use regrant_engine::{
     client::ManagedBy,
     event::{Event, EventKind},
+    id::ClientId,
     ports::{End, Random, ResourceAdded, ResourceRemoved, ResourcesKept},
     resource::Resource,
+    upkeep::{Step, steps},
 };
 use rusqlite::{Connection, params};
 
-use super::{event, fault::Fault, row::Columns, sweep};
+use super::{client, event, fault::Fault, row::Columns, sweep};
 
 /// The name of what says that there was one.
 const EVER: &str = "resources.ever";
 
 pub(super) fn add(db: &Connection, resource: &Resource, replaces: bool, told: &Event) -> Result<ResourceAdded, Fault> {
+    if client::find(db, &ClientId::from(&*resource.id))?.is_some() {
+        return Ok(ResourceAdded::OfClient);
+    }
     match list(db)?.into_iter().find(|known| known.id == resource.id) {
         None => {
             insert(db, resource)?;
@@ -93,33 +98,34 @@ pub(super) fn keep(
     end: End,
 ) -> Result<ResourcesKept, Fault> {
     let known = list(db)?;
-    let of_operator = |resource: &&Resource| {
-        resource.managed_by == ManagedBy::Operator && wanted.iter().any(|wanted| wanted.id == resource.id)
-    };
     // Looked at before anything is written: an outcome leaves nothing behind.
-    if let Some(taken) = known.iter().find(of_operator) {
-        return Ok(ResourcesKept::Taken(taken.id.clone()));
+    let steps = match steps(&known, wanted) {
+        Ok(steps) => steps,
+        Err(taken) => return Ok(ResourcesKept::Taken(taken.id.clone())),
+    };
+    for resource in wanted {
+        if client::find(db, &ClientId::from(&*resource.id))?.is_some() {
+            return Ok(ResourcesKept::OfClient(resource.id.clone()));
+        }
     }
     let tell = |kind, resource: &Resource| {
         let told = Event::new(kind, end.at, end.actor, random).with("resource", resource.id.clone());
         event::insert(db, &told)
     };
     let (mut added, mut changed, mut removed) = (0, 0, 0);
-    let configured = known.iter().filter(|resource| resource.managed_by == ManagedBy::Configuration);
-    for gone in configured.filter(|known| !wanted.iter().any(|wanted| wanted.id == known.id)) {
-        erase(db, &gone.id)?;
-        tell(EventKind::ResourceRemoved, gone)?;
-        removed += 1;
-    }
-    for wanted in wanted {
-        match known.iter().find(|known| known.id == wanted.id) {
-            None => {
+    for step in steps {
+        match step {
+            Step::Remove(gone) => {
+                erase(db, &gone.id)?;
+                tell(EventKind::ResourceRemoved, gone)?;
+                removed += 1;
+            }
+            Step::Add(wanted) => {
                 insert(db, wanted)?;
                 tell(EventKind::ResourceAdded, wanted)?;
                 added += 1;
             }
-            Some(known) if known.metadata == wanted.metadata => {}
-            Some(_) => {
+            Step::Change { wanted, .. } => {
                 change(db, wanted)?;
                 tell(EventKind::ResourceChanged, wanted)?;
                 changed += 1;

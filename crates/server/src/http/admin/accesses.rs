@@ -1,10 +1,6 @@
 //! `/admin/grants` and `/admin/consents`: what applications may do for a user. `/admin/events` and `/admin/explain`: what happened.
 
-use axum::{
-    extract::{Path, RawQuery, State, rejection::PathRejection},
-    http::{HeaderMap, StatusCode},
-    response::Response,
-};
+use axum::{http::StatusCode, response::Response};
 use regrant_engine::{
     id::{EventId, GrantRef, SessionId, UserId},
     ports::TimelineOf,
@@ -12,18 +8,12 @@ use regrant_engine::{
 use zeroize::Zeroizing;
 
 use super::{
-    super::{Shared, parameters::Parameters, protocol_error::ApiError},
+    super::protocol_error::ApiError,
     Admin,
-    entity::shown,
     list::Asked,
-    sessions::not_a_user,
-    users::user_id,
+    request::{At, Query, one_user},
 };
 use crate::control::{Command, Secret, page};
-
-fn user(asked: &Asked) -> Result<UserId, ApiError> {
-    asked.get("user").and_then(|text| text.parse().ok()).ok_or_else(not_a_user)
-}
 
 /// `GET /admin/grants?user=`
 #[utoipa::path(
@@ -40,14 +30,9 @@ fn user(asked: &Asked) -> Result<UserId, ApiError> {
     security(("bearer" = [])),
     responses((status = 200, description = "A page.", body = Object))
 )]
-pub(super) async fn grants(
-    State(app): State<Shared>,
-    _admin: Admin,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let asked = Asked::of(query)?;
-    let page = page::grants(&app.engine, user(&asked)?, asked.get("client"), &asked.part).await?;
-    Ok(asked.answer("/admin/grants", page))
+pub(super) async fn grants(admin: Admin, asked: Asked) -> Result<Response, ApiError> {
+    let page = page::grants(&admin.app.engine, one_user(&asked.parameters)?, asked.get("client"), &asked.part).await?;
+    Ok(asked.answer(page))
 }
 
 /// `GET /admin/consents?user=`
@@ -64,14 +49,9 @@ pub(super) async fn grants(
     security(("bearer" = [])),
     responses((status = 200, description = "A page.", body = Object))
 )]
-pub(super) async fn consents(
-    State(app): State<Shared>,
-    _admin: Admin,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let asked = Asked::of(query)?;
-    let page = page::consents(&app.engine, user(&asked)?, &asked.part).await?;
-    Ok(asked.answer("/admin/consents", page))
+pub(super) async fn consents(admin: Admin, asked: Asked) -> Result<Response, ApiError> {
+    let page = page::consents(&admin.app.engine, one_user(&asked.parameters)?, &asked.part).await?;
+    Ok(asked.answer(page))
 }
 
 /// `DELETE /admin/consents?user=&client=`
@@ -85,16 +65,11 @@ pub(super) async fn consents(
     security(("bearer" = [])),
     responses((status = 204, description = "Taken back, or there was nothing."))
 )]
-pub(super) async fn withdraw(
-    State(app): State<Shared>,
-    admin: Admin,
-    RawQuery(query): RawQuery,
-) -> Result<StatusCode, ApiError> {
-    let asked = Parameters::parse(&query.unwrap_or_default())?;
-    let user = user_id(asked.get("user").unwrap_or_default()).map_err(|_| not_a_user())?;
+pub(super) async fn withdraw(admin: Admin, Query(asked): Query) -> Result<StatusCode, ApiError> {
+    let user = one_user(&asked)?.to_string();
     let client = asked.get("client");
     let client = client.ok_or_else(|| ApiError::InvalidRequest("client must be a client's id.".to_owned()))?;
-    admin.run(&app, Command::ClientRevoke { id: client.to_owned(), user }).await?;
+    admin.run(Command::ClientRevoke { id: client.to_owned(), user }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -114,12 +89,7 @@ pub(super) async fn withdraw(
     security(("bearer" = [])),
     responses((status = 200, description = "A page.", body = Object))
 )]
-pub(super) async fn events(
-    State(app): State<Shared>,
-    _admin: Admin,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let asked = Asked::of(query)?;
+pub(super) async fn events(admin: Admin, asked: Asked) -> Result<Response, ApiError> {
     let wrong = || ApiError::InvalidRequest("Say one of user, session and grant, each an id.".to_owned());
     let of = match (asked.get("user"), asked.get("session"), asked.get("grant")) {
         (Some(user), None, None) => user.parse().map(TimelineOf::User),
@@ -127,8 +97,8 @@ pub(super) async fn events(
         (None, None, Some(grant)) => grant.parse().map(TimelineOf::Grant),
         _ => return Err(wrong()),
     };
-    let page = page::events(&app.engine, of.map_err(|_| wrong())?, &asked.part).await?;
-    Ok(asked.answer("/admin/events", page))
+    let page = page::events(&admin.app.engine, of.map_err(|_| wrong())?, &asked.part).await?;
+    Ok(asked.answer(page))
 }
 
 /// `GET /admin/explain/{id}`
@@ -142,13 +112,7 @@ pub(super) async fn events(
     security(("bearer" = [])),
     responses((status = 200, description = "The explanation.", body = Object), (status = 304, description = "As it was."))
 )]
-pub(super) async fn explain(
-    State(app): State<Shared>,
-    admin: Admin,
-    headers: HeaderMap,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Response, ApiError> {
-    let Path(id) = id.map_err(|_| ApiError::NotFound)?;
+pub(super) async fn explain(admin: Admin, At(id): At<String>) -> Result<Response, ApiError> {
     // An address is written into logs: no token is explained by one.
     let is_id = id.parse::<SessionId>().is_ok()
         || id.parse::<GrantRef>().is_ok()
@@ -157,5 +121,5 @@ pub(super) async fn explain(
     if !is_id {
         return Err(ApiError::NotFound);
     }
-    Ok(shown(&headers, admin.run(&app, Command::Explain { text: Secret(Zeroizing::new(id)) }).await?))
+    Ok(admin.shown(admin.run(Command::Explain { text: Secret(Zeroizing::new(id)) }).await?))
 }

@@ -1,11 +1,6 @@
 //! `/admin/clients`, in RFC 7591's words; what it has no word for is ours, as `regrant client --json` has it.
 
-use axum::{
-    body::Body,
-    extract::{Path, RawQuery, State, rejection::PathRejection},
-    http::{HeaderMap, StatusCode},
-    response::Response,
-};
+use axum::{http::StatusCode, response::Response};
 use regrant_engine::{
     client::{ApplicationType, AuthMethod, ClientType, Draft, GrantType, Requirement},
     time::Seconds,
@@ -15,10 +10,11 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
-    super::{App, Shared, body, parameters::encoded, protocol_error::ApiError},
+    super::{parameters::encoded, protocol_error::ApiError},
     Admin,
-    entity::{is_conditional, made, shown, unchanged},
+    entity::{changed, made},
     list::Asked,
+    request::{At, Sent},
 };
 use crate::control::{Command, page};
 
@@ -103,13 +99,8 @@ impl NewClient {
 }
 
 impl Admin {
-    async fn client(&self, app: &App, id: &str) -> Result<Value, ApiError> {
-        self.run(app, Command::ClientShow { id: id.to_owned() }).await
-    }
-
-    /// Looks at a client first, if the change is for one as its caller saw it.
-    async fn unchanged_client(&self, app: &App, headers: &HeaderMap, id: &str) -> Result<(), ApiError> {
-        if is_conditional(headers) { unchanged(headers, &self.client(app, id).await?) } else { Ok(()) }
+    async fn client(&self, id: &str) -> Result<Value, ApiError> {
+        self.run(Command::ClientShow { id: id.to_owned() }).await
     }
 }
 
@@ -124,14 +115,9 @@ impl Admin {
     security(("bearer" = [])),
     responses((status = 200, description = "A page.", body = Object))
 )]
-pub(super) async fn list(
-    State(app): State<Shared>,
-    _admin: Admin,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let asked = Asked::of(query)?;
-    let page = page::clients(&app.engine, &asked.part).await?;
-    Ok(asked.answer("/admin/clients", page))
+pub(super) async fn list(admin: Admin, asked: Asked) -> Result<Response, ApiError> {
+    let page = page::clients(&admin.app.engine, &asked.part).await?;
+    Ok(asked.answer(page))
 }
 
 /// `POST /admin/clients`
@@ -145,15 +131,10 @@ pub(super) async fn list(
     security(("bearer" = [])),
     responses((status = 201, description = "Added.", body = Object))
 )]
-pub(super) async fn add(
-    State(app): State<Shared>,
-    admin: Admin,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, ApiError> {
-    let draft = body::read::<NewClient>(&headers, body).await?.draft();
+pub(super) async fn add(admin: Admin, Sent(new): Sent<NewClient>) -> Result<Response, ApiError> {
+    let draft = new.draft();
     let place = format!("/admin/clients/{}", encoded(&draft.id));
-    Ok(made(&place, admin.run(&app, Command::ClientAdd { draft: Box::new(draft) }).await?))
+    Ok(made(&place, admin.run(Command::ClientAdd { draft: Box::new(draft) }).await?))
 }
 
 /// `GET /admin/clients/{id}`
@@ -167,14 +148,8 @@ pub(super) async fn add(
     security(("bearer" = [])),
     responses((status = 200, description = "The client.", body = Object), (status = 304, description = "As it was."))
 )]
-pub(super) async fn show(
-    State(app): State<Shared>,
-    admin: Admin,
-    headers: HeaderMap,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Response, ApiError> {
-    let Path(id) = id.map_err(|_| ApiError::NotFound)?;
-    Ok(shown(&headers, admin.client(&app, &id).await?))
+pub(super) async fn show(admin: Admin, At(id): At<String>) -> Result<Response, ApiError> {
+    Ok(admin.shown(admin.client(&id).await?))
 }
 
 /// `DELETE /admin/clients/{id}`
@@ -188,16 +163,9 @@ pub(super) async fn show(
     security(("bearer" = [])),
     responses((status = 204, description = "Removed."))
 )]
-pub(super) async fn remove(
-    State(app): State<Shared>,
-    admin: Admin,
-    headers: HeaderMap,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<StatusCode, ApiError> {
-    let Path(id) = id.map_err(|_| ApiError::NotFound)?;
-    let _turn = app.admin_turn.lock().await;
-    admin.unchanged_client(&app, &headers, &id).await?;
-    admin.run(&app, Command::ClientRemove { id }).await?;
+pub(super) async fn remove(admin: Admin, At(id): At<String>) -> Result<StatusCode, ApiError> {
+    let _turn = admin.turn(admin.client(&id)).await?;
+    admin.run(Command::ClientRemove { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -214,16 +182,11 @@ pub(super) async fn remove(
     responses((status = 200, description = "The client, with the secret.", body = Object))
 )]
 pub(super) async fn rotate_secret(
-    State(app): State<Shared>,
     admin: Admin,
-    headers: HeaderMap,
-    id: Result<Path<String>, PathRejection>,
-    body: Body,
+    At(id): At<String>,
+    Sent(NewSecret { keep }): Sent<NewSecret>,
 ) -> Result<Response, ApiError> {
-    let Path(id) = id.map_err(|_| ApiError::NotFound)?;
-    let NewSecret { keep } = body::read(&headers, body).await?;
-    let _turn = app.admin_turn.lock().await;
-    admin.unchanged_client(&app, &headers, &id).await?;
+    let _turn = admin.turn(admin.client(&id)).await?;
     let command = Command::ClientRotateSecret { id, keep: keep.unwrap_or(KEEP) };
-    Ok(shown(&HeaderMap::new(), admin.run(&app, command).await?))
+    Ok(changed(admin.run(command).await?))
 }

@@ -11,8 +11,29 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
+use tokio::sync::MutexGuard;
 
-use super::super::protocol_error::ApiError;
+use super::{super::protocol_error::ApiError, Admin};
+
+impl Admin {
+    /// The document, or 304 if the caller has it already.
+    pub(super) fn shown(&self, document: Value) -> Response {
+        shown(&self.headers, document)
+    }
+
+    /// The caller's turn to change a thing; it ends when this is dropped. `look` says how the thing is, and nobody looks where the
+    /// change is wanted however it is.
+    pub(super) async fn turn(
+        &self,
+        look: impl Future<Output = Result<Value, ApiError>>,
+    ) -> Result<MutexGuard<'_, ()>, ApiError> {
+        let turn = self.app.admin_turn.lock().await;
+        if is_conditional(&self.headers) {
+            unchanged(&self.headers, &look.await?)?;
+        }
+        Ok(turn)
+    }
+}
 
 /// The tag of a document: equal if, and only if, every byte of it is.
 fn tag(document: &Value) -> String {
@@ -20,8 +41,7 @@ fn tag(document: &Value) -> String {
     format!("\"{}\"", URL_SAFE_NO_PAD.encode(digest.as_ref().get(..16).unwrap_or_default()))
 }
 
-/// The document, or 304 if the caller has it already.
-pub(super) fn shown(headers: &HeaderMap, document: Value) -> Response {
+fn shown(headers: &HeaderMap, document: Value) -> Response {
     let tag = tag(&document);
     let etag = HeaderValue::from_str(&tag).ok().map(|value| (header::ETAG, value));
     // §13.1.2: weak comparison, which passes over W/.
@@ -34,21 +54,26 @@ pub(super) fn shown(headers: &HeaderMap, document: Value) -> Response {
     response
 }
 
+/// A thing as it is after a change.
+pub(super) fn changed(document: Value) -> Response {
+    shown(&HeaderMap::new(), document)
+}
+
 /// A thing that has just been made, and where it is.
 pub(super) fn made(place: &str, document: Value) -> Response {
-    let mut response = shown(&HeaderMap::new(), document);
+    let mut response = changed(document);
     *response.status_mut() = StatusCode::CREATED;
     response.headers_mut().extend(HeaderValue::from_str(place).ok().map(|place| (header::LOCATION, place)));
     response
 }
 
 /// Whether a change is asked for only if the thing is still as its caller saw it: then somebody has to look.
-pub(super) fn is_conditional(headers: &HeaderMap) -> bool {
+fn is_conditional(headers: &HeaderMap) -> bool {
     headers.contains_key(header::IF_MATCH)
 }
 
 /// Refuses a change of a thing that is another one than its caller saw.
-pub(super) fn unchanged(headers: &HeaderMap, document: &Value) -> Result<(), ApiError> {
+fn unchanged(headers: &HeaderMap, document: &Value) -> Result<(), ApiError> {
     let tag = tag(document);
     // §13.1.1: strong comparison, so that a weak tag fits nothing.
     let is_same = !is_conditional(headers) || any(headers, &header::IF_MATCH, |known| known == tag);

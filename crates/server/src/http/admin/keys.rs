@@ -1,20 +1,15 @@
 //! `/admin/keys`.
 
-use axum::{
-    Json,
-    body::Body,
-    extract::{Path, RawQuery, State, rejection::PathRejection},
-    http::HeaderMap,
-    response::Response,
-};
+use axum::{Json, response::Response};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
-    super::{Shared, body, protocol_error::ApiError},
+    super::protocol_error::ApiError,
     Admin,
     list::Asked,
+    request::{At, Sent},
 };
 use crate::control::{Command, KeyKind, page::Page};
 
@@ -63,17 +58,12 @@ pub(super) struct Retirement {
     security(("bearer" = [])),
     responses((status = 200, description = "All of them, on one page.", body = Object))
 )]
-pub(super) async fn list(
-    State(app): State<Shared>,
-    admin: Admin,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let asked = Asked::of(query)?;
-    let items = match admin.run(&app, Command::KeyList { kind: None }).await? {
+pub(super) async fn list(admin: Admin, asked: Asked) -> Result<Response, ApiError> {
+    let items = match admin.run(Command::KeyList { kind: None }).await? {
         Value::Array(items) => items,
         other => vec![other],
     };
-    Ok(asked.answer("/admin/keys", Page { items, next: None }))
+    Ok(asked.answer(Page { items, next: None }))
 }
 
 /// `POST /admin/keys/rotate`
@@ -88,13 +78,10 @@ pub(super) async fn list(
     responses((status = 200, description = "The new ones.", body = Object))
 )]
 pub(super) async fn rotate(
-    State(app): State<Shared>,
     admin: Admin,
-    headers: HeaderMap,
-    body: Body,
+    Sent(Rotation { kind, now }): Sent<Rotation>,
 ) -> Result<Json<Value>, ApiError> {
-    let Rotation { kind, now } = body::read(&headers, body).await?;
-    Ok(Json(admin.run(&app, Command::KeyRotate { kind: kind.into(), now }).await?))
+    Ok(Json(admin.run(Command::KeyRotate { kind: kind.into(), now }).await?))
 }
 
 /// `POST /admin/keys/{id}/retire`
@@ -110,13 +97,9 @@ pub(super) async fn rotate(
     responses((status = 200, description = "What came of it.", body = Object))
 )]
 pub(super) async fn retire(
-    State(app): State<Shared>,
     admin: Admin,
-    headers: HeaderMap,
-    id: Result<Path<String>, PathRejection>,
-    body: Body,
+    At(id): At<String>,
+    Sent(Retirement { kind, compromised }): Sent<Retirement>,
 ) -> Result<Json<Value>, ApiError> {
-    let Path(id) = id.map_err(|_| ApiError::NotFound)?;
-    let Retirement { kind, compromised } = body::read(&headers, body).await?;
-    Ok(Json(admin.run(&app, Command::KeyRetire { kind: kind.into(), id, compromised }).await?))
+    Ok(Json(admin.run(Command::KeyRetire { kind: kind.into(), id, compromised }).await?))
 }

@@ -4,13 +4,15 @@
 
 use axum::{
     Json,
-    http::{HeaderValue, header},
+    extract::FromRequestParts,
+    http::{HeaderValue, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::json;
 
 use super::super::{
+    Shared,
     parameters::{Parameters, encoded},
     protocol_error::ApiError,
 };
@@ -22,15 +24,23 @@ const MOST: u32 = 200;
 
 /// A request for a page of a list.
 pub(super) struct Asked {
-    parameters: Parameters,
+    /// Of the list.
+    path: String,
+    pub(super) parameters: Parameters,
     pub(super) part: Part,
 }
 
+impl FromRequestParts<Shared> for Asked {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, ApiError> {
+        Self::of(parts.uri.path(), parts.uri.query().unwrap_or_default())
+    }
+}
+
 impl Asked {
-    /// Reads a query.
-    pub(super) fn of(query: Option<String>) -> Result<Self, ApiError> {
-        let query = query.unwrap_or_default();
-        let parameters = Parameters::parse(&query)?;
+    fn of(path: &str, query: &str) -> Result<Self, ApiError> {
+        let parameters = Parameters::parse(query)?;
         // Who leaves a value away by mistake must not get everybody's things for one's.
         let is_empty = |pair: &str| !pair.is_empty() && pair.split_once('=').is_none_or(|(_, value)| value.is_empty());
         if query.split('&').any(is_empty) {
@@ -51,7 +61,7 @@ impl Asked {
                 Some(read.ok_or_else(|| wrong("after must be as a page before this one gave it."))?)
             }
         };
-        Ok(Self { parameters, part: Part { after, limit } })
+        Ok(Self { path: path.to_owned(), parameters, part: Part { after, limit } })
     }
 
     /// What it says by this name.
@@ -60,9 +70,10 @@ impl Asked {
     }
 
     /// The page, with the way to the next one: the same request from there on.
-    pub(super) fn answer(self, path: &str, Page { items, next }: Page) -> Response {
+    pub(super) fn answer(self, Page { items, next }: Page) -> Response {
+        let Self { path, parameters, .. } = self;
         let next = next.map(|place| {
-            let rest = self.parameters.without("after").to_query();
+            let rest = parameters.without("after").to_query();
             let and = if rest.is_empty() { "" } else { "&" };
             format!("{path}?{rest}{and}after={}", encoded(&URL_SAFE_NO_PAD.encode(place)))
         });

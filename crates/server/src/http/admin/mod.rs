@@ -2,8 +2,9 @@
 //!
 //! 1. [`Admin`] finds out who calls: by Bearer only. Everything is looked up anew at each call: a role taken away, a session or grant
 //!    that ended, a client that was removed end it at once.
-//! 2. A handler makes a command of the request; `control/` carries it out as for the command line, in the caller's name.
-//! 3. Documents go out as the command line's `--json` has them, with a strong `ETag` (`entity.rs`); lists a page at a time
+//! 2. What a request brings is read by `request.rs`: who calls is found out first, so that strangers learn nothing of paths and bodies.
+//! 3. A handler makes a command of it; `control/` carries it out as for the command line, in the caller's name.
+//! 4. Documents go out as the command line's `--json` has them, with a strong `ETag` (`entity.rs`); lists a page at a time
 //!    (`list.rs`).
 //!
 //! No cookie counts here and no other origin's page may call: there is nothing to forge.
@@ -13,11 +14,17 @@ mod clients;
 mod entity;
 mod keys;
 mod list;
+mod request;
 mod resources;
 mod sessions;
 mod users;
 
-use axum::{extract::FromRequestParts, http::request::Parts};
+use std::sync::Arc;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, request::Parts},
+};
 use regrant_engine::{
     client::GrantType,
     event::Actor,
@@ -30,7 +37,7 @@ use regrant_engine::{
 use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{App, Shared, caller::bearer, parameters::Unreadable, protocol_error::ApiError};
+use super::{Shared, caller::bearer, parameters::Unreadable, protocol_error::ApiError};
 use crate::control::{self, Command, Refused};
 
 /// Its routes.
@@ -60,7 +67,10 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 
 /// An administrator who calls.
 pub(super) struct Admin {
+    app: Shared,
     actor: Actor,
+    /// The request's: they may say conditions (`entity.rs`).
+    headers: HeaderMap,
 }
 
 impl FromRequestParts<Shared> for Admin {
@@ -69,6 +79,7 @@ impl FromRequestParts<Shared> for Admin {
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
         let token = bearer(&parts.headers).ok_or(ApiError::NotSignedIn)?;
         let engine = &app.engine;
+        let calls = |actor| Self { app: Arc::clone(app), actor, headers: parts.headers.clone() };
         let own = engine.mint.check_own(token, engine.now()).ok_or(ApiError::AccessToken)?;
         // RFC 9449 §7.2: a bound token is no bearer token.
         if own.key.is_some() {
@@ -87,18 +98,18 @@ impl FromRequestParts<Shared> for Admin {
             let user = user.filter(|user| user.disabled_at.is_none()).ok_or(ApiError::AccessToken)?;
             // As of now, and not as of when the token was made.
             let is_admin = user.roles.iter().any(|role| role == ADMIN_ROLE);
-            return if is_admin { Ok(Self { actor: Actor::Admin(id) }) } else { Err(ApiError::NotAdmin) };
+            return if is_admin { Ok(calls(Actor::Admin(id))) } else { Err(ApiError::NotAdmin) };
         }
         let client = engine.client(&own.client).await?.ok_or(ApiError::AccessToken)?;
         let may = *own.subject == *client.id.0 && client.may(GrantType::ClientCredentials);
-        if may && client.has_scope(ADMIN_SCOPE) { Ok(Self { actor: Actor::Service }) } else { Err(ApiError::NotAdmin) }
+        if may && client.has_scope(ADMIN_SCOPE) { Ok(calls(Actor::Service)) } else { Err(ApiError::NotAdmin) }
     }
 }
 
 impl Admin {
     /// Carries a command out in the caller's name.
-    async fn run(&self, app: &App, command: Command) -> Result<Value, ApiError> {
-        let done = control::execute(&app.engine, self.actor, &app.keeper, command).await;
+    async fn run(&self, command: Command) -> Result<Value, ApiError> {
+        let done = control::execute(&self.app.engine, self.actor, &self.app.keeper, command).await;
         Ok(done.map(|reply| reply.document)?)
     }
 }

@@ -1,21 +1,17 @@
 //! `/admin/resources`, as `regrant resource --json` has them. The id is a URI: in a path it is percent-encoded.
 
-use axum::{
-    body::Body,
-    extract::{Path, RawQuery, State, rejection::PathRejection},
-    http::{HeaderMap, StatusCode},
-    response::Response,
-};
+use axum::{http::StatusCode, response::Response};
 use regrant_engine::resource::{Draft, Scope};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
-    super::{App, Shared, body, parameters::encoded, protocol_error::ApiError},
+    super::{parameters::encoded, protocol_error::ApiError},
     Admin,
-    entity::{is_conditional, made, shown, unchanged},
+    entity::{changed, made},
     list::Asked,
+    request::{At, Sent},
 };
 use crate::control::{Command, page};
 
@@ -56,13 +52,8 @@ impl NewResource {
 }
 
 impl Admin {
-    async fn resource(&self, app: &App, id: &str) -> Result<Value, ApiError> {
-        self.run(app, Command::ResourceShow { id: id.to_owned() }).await
-    }
-
-    /// Looks at a resource first, if the change is for one as its caller saw it.
-    async fn unchanged_resource(&self, app: &App, headers: &HeaderMap, id: &str) -> Result<(), ApiError> {
-        if is_conditional(headers) { unchanged(headers, &self.resource(app, id).await?) } else { Ok(()) }
+    async fn resource(&self, id: &str) -> Result<Value, ApiError> {
+        self.run(Command::ResourceShow { id: id.to_owned() }).await
     }
 }
 
@@ -77,14 +68,9 @@ impl Admin {
     security(("bearer" = [])),
     responses((status = 200, description = "A page.", body = Object))
 )]
-pub(super) async fn list(
-    State(app): State<Shared>,
-    _admin: Admin,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let asked = Asked::of(query)?;
-    let page = page::resources(&app.engine, &asked.part).await?;
-    Ok(asked.answer("/admin/resources", page))
+pub(super) async fn list(admin: Admin, asked: Asked) -> Result<Response, ApiError> {
+    let page = page::resources(&admin.app.engine, &asked.part).await?;
+    Ok(asked.answer(page))
 }
 
 /// `POST /admin/resources`
@@ -98,16 +84,11 @@ pub(super) async fn list(
     security(("bearer" = [])),
     responses((status = 201, description = "Added.", body = Object))
 )]
-pub(super) async fn add(
-    State(app): State<Shared>,
-    admin: Admin,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, ApiError> {
-    let draft = body::read::<NewResource>(&headers, body).await?.draft(None)?;
+pub(super) async fn add(admin: Admin, Sent(new): Sent<NewResource>) -> Result<Response, ApiError> {
+    let draft = new.draft(None)?;
     let place = format!("/admin/resources/{}", encoded(&draft.id));
     let command = Command::ResourceAdd { draft, replaces: false };
-    Ok(made(&place, admin.run(&app, command).await?))
+    Ok(made(&place, admin.run(command).await?))
 }
 
 /// `GET /admin/resources/{id}`
@@ -121,14 +102,8 @@ pub(super) async fn add(
     security(("bearer" = [])),
     responses((status = 200, description = "The resource.", body = Object), (status = 304, description = "As it was."))
 )]
-pub(super) async fn show(
-    State(app): State<Shared>,
-    admin: Admin,
-    headers: HeaderMap,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Response, ApiError> {
-    let Path(id) = id.map_err(|_| ApiError::NotFound)?;
-    Ok(shown(&headers, admin.resource(&app, &id).await?))
+pub(super) async fn show(admin: Admin, At(id): At<String>) -> Result<Response, ApiError> {
+    Ok(admin.shown(admin.resource(&id).await?))
 }
 
 /// `PUT /admin/resources/{id}`
@@ -144,19 +119,16 @@ pub(super) async fn show(
     responses((status = 200, description = "Replaced.", body = Object))
 )]
 pub(super) async fn replace(
-    State(app): State<Shared>,
     admin: Admin,
-    headers: HeaderMap,
-    id: Result<Path<String>, PathRejection>,
-    body: Body,
+    At(id): At<String>,
+    Sent(new): Sent<NewResource>,
 ) -> Result<Response, ApiError> {
-    let Path(id) = id.map_err(|_| ApiError::NotFound)?;
-    let draft = body::read::<NewResource>(&headers, body).await?.draft(Some(id.clone()))?;
-    let _turn = app.admin_turn.lock().await;
+    let draft = new.draft(Some(id.clone()))?;
+    let _turn = admin.turn(admin.resource(&id)).await?;
     // One that is not there is added by POST: else a slip in the id would make a second one.
-    unchanged(&headers, &admin.resource(&app, &id).await?)?;
+    admin.resource(&id).await?;
     let command = Command::ResourceAdd { draft, replaces: true };
-    Ok(shown(&HeaderMap::new(), admin.run(&app, command).await?))
+    Ok(changed(admin.run(command).await?))
 }
 
 /// `DELETE /admin/resources/{id}`
@@ -170,15 +142,8 @@ pub(super) async fn replace(
     security(("bearer" = [])),
     responses((status = 204, description = "Removed."))
 )]
-pub(super) async fn remove(
-    State(app): State<Shared>,
-    admin: Admin,
-    headers: HeaderMap,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<StatusCode, ApiError> {
-    let Path(id) = id.map_err(|_| ApiError::NotFound)?;
-    let _turn = app.admin_turn.lock().await;
-    admin.unchanged_resource(&app, &headers, &id).await?;
-    admin.run(&app, Command::ResourceRemove { id }).await?;
+pub(super) async fn remove(admin: Admin, At(id): At<String>) -> Result<StatusCode, ApiError> {
+    let _turn = admin.turn(admin.resource(&id)).await?;
+    admin.run(Command::ResourceRemove { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

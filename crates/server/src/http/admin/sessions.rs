@@ -1,27 +1,20 @@
 //! `/admin/sessions`.
 
-use axum::{
-    Json,
-    extract::{Path, RawQuery, State, rejection::PathRejection},
-    http::{HeaderMap, StatusCode},
-    response::Response,
-};
+use axum::{Json, http::StatusCode, response::Response};
 use regrant_engine::id::SessionId;
 use serde_json::Value;
 
 use super::{
-    super::{App, Shared, parameters::Parameters, protocol_error::ApiError},
+    super::protocol_error::ApiError,
     Admin,
-    entity::{is_conditional, shown, unchanged},
     list::Asked,
-    users::user_id,
+    request::{At, Query, one_user, user},
 };
 use crate::control::{Command, page};
 
 impl Admin {
-    async fn session(&self, app: &App, id: &str) -> Result<Value, ApiError> {
-        let id: SessionId = id.parse().map_err(|_| ApiError::NotFound)?;
-        self.run(app, Command::SessionShow { id: id.to_string() }).await
+    async fn session(&self, id: SessionId) -> Result<Value, ApiError> {
+        self.run(Command::SessionShow { id: id.to_string() }).await
     }
 }
 
@@ -40,25 +33,15 @@ impl Admin {
     security(("bearer" = [])),
     responses((status = 200, description = "A page.", body = Object))
 )]
-pub(super) async fn list(
-    State(app): State<Shared>,
-    _admin: Admin,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let asked = Asked::of(query)?;
-    let user = asked.get("user").map(str::parse).transpose().map_err(|_| not_a_user())?;
+pub(super) async fn list(admin: Admin, asked: Asked) -> Result<Response, ApiError> {
+    let user = user(&asked.parameters)?;
     let ended = match asked.get("ended") {
         None | Some("false") => false,
         Some("true") => true,
         Some(_) => return Err(ApiError::InvalidRequest("ended must be true or false.".to_owned())),
     };
-    let page = page::sessions(&app.engine, user, ended, &asked.part).await?;
-    Ok(asked.answer("/admin/sessions", page))
-}
-
-/// A query names something else than a user.
-pub(super) fn not_a_user() -> ApiError {
-    ApiError::InvalidRequest("user must be a user's id, usr_ and 32 digits.".to_owned())
+    let page = page::sessions(&admin.app.engine, user, ended, &asked.part).await?;
+    Ok(asked.answer(page))
 }
 
 /// `DELETE /admin/sessions?user=`
@@ -72,15 +55,9 @@ pub(super) fn not_a_user() -> ApiError {
     security(("bearer" = [])),
     responses((status = 200, description = "How many ended.", body = Object))
 )]
-pub(super) async fn end_all(
-    State(app): State<Shared>,
-    admin: Admin,
-    RawQuery(query): RawQuery,
-) -> Result<Json<Value>, ApiError> {
-    let asked = Parameters::parse(&query.unwrap_or_default())?;
-    // Spelled out, so that nobody ends everything by leaving a word away.
-    let user = user_id(asked.get("user").unwrap_or_default()).map_err(|_| not_a_user())?;
-    Ok(Json(admin.run(&app, Command::SessionRevokeAll { user }).await?))
+pub(super) async fn end_all(admin: Admin, Query(asked): Query) -> Result<Json<Value>, ApiError> {
+    let user = one_user(&asked)?.to_string();
+    Ok(Json(admin.run(Command::SessionRevokeAll { user }).await?))
 }
 
 /// `GET /admin/sessions/{id}`
@@ -94,14 +71,8 @@ pub(super) async fn end_all(
     security(("bearer" = [])),
     responses((status = 200, description = "The session.", body = Object), (status = 304, description = "As it was."))
 )]
-pub(super) async fn show(
-    State(app): State<Shared>,
-    admin: Admin,
-    headers: HeaderMap,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Response, ApiError> {
-    let Path(id) = id.map_err(|_| ApiError::NotFound)?;
-    Ok(shown(&headers, admin.session(&app, &id).await?))
+pub(super) async fn show(admin: Admin, At(id): At<SessionId>) -> Result<Response, ApiError> {
+    Ok(admin.shown(admin.session(id).await?))
 }
 
 /// `DELETE /admin/sessions/{id}`
@@ -115,18 +86,8 @@ pub(super) async fn show(
     security(("bearer" = [])),
     responses((status = 204, description = "Ended."))
 )]
-pub(super) async fn end(
-    State(app): State<Shared>,
-    admin: Admin,
-    headers: HeaderMap,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<StatusCode, ApiError> {
-    let Path(id) = id.map_err(|_| ApiError::NotFound)?;
-    let id = id.parse::<SessionId>().map_err(|_| ApiError::NotFound)?.to_string();
-    let _turn = app.admin_turn.lock().await;
-    if is_conditional(&headers) {
-        unchanged(&headers, &admin.session(&app, &id).await?)?;
-    }
-    admin.run(&app, Command::SessionRevoke { id }).await?;
+pub(super) async fn end(admin: Admin, At(id): At<SessionId>) -> Result<StatusCode, ApiError> {
+    let _turn = admin.turn(admin.session(id)).await?;
+    admin.run(Command::SessionRevoke { id: id.to_string() }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,11 +1,6 @@
 //! `/admin/users` and `/admin/roles`.
 
-use axum::{
-    body::Body,
-    extract::{Path, RawQuery, State, rejection::PathRejection},
-    http::{HeaderMap, StatusCode},
-    response::Response,
-};
+use axum::{http::StatusCode, response::Response};
 use regrant_engine::id::UserId;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -13,10 +8,11 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::{
-    super::{App, Shared, body, parameters::encoded, protocol_error::ApiError},
+    super::{parameters::encoded, protocol_error::ApiError},
     Admin,
-    entity::{is_conditional, made, shown, unchanged},
+    entity::{changed, made},
     list::Asked,
+    request::{At, Sent},
 };
 use crate::control::{
     Command, Secret,
@@ -59,19 +55,13 @@ pub(super) struct NewRole {
     description: Option<String>,
 }
 
-/// The id of a path. What cannot be one is not there.
-pub(super) fn user_id(text: &str) -> Result<String, ApiError> {
-    text.parse::<UserId>().map(|id| id.to_string()).map_err(|_| ApiError::NotFound)
-}
-
 impl Admin {
-    async fn user(&self, app: &App, id: &str) -> Result<Value, ApiError> {
-        self.run(app, Command::UserShow { user: user_id(id)? }).await
+    async fn user(&self, id: UserId) -> Result<Value, ApiError> {
+        self.run(Command::UserShow { user: id.to_string() }).await
     }
 
-    /// Looks at a user first, if the change is for one as its caller saw it.
-    async fn unchanged_user(&self, app: &App, headers: &HeaderMap, id: &str) -> Result<(), ApiError> {
-        if is_conditional(headers) { unchanged(headers, &self.user(app, id).await?) } else { Ok(()) }
+    async fn role(&self, name: &str) -> Result<Value, ApiError> {
+        Ok(page::role(&self.app.engine, name).await?)
     }
 }
 
@@ -89,16 +79,11 @@ impl Admin {
     security(("bearer" = [])),
     responses((status = 200, description = "A page.", body = Object))
 )]
-pub(super) async fn list(
-    State(app): State<Shared>,
-    admin: Admin,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let asked = Asked::of(query)?;
+pub(super) async fn list(admin: Admin, asked: Asked) -> Result<Response, ApiError> {
     let page = match asked.get("identifier") {
-        None => page::users(&app.engine, &asked.part).await?,
+        None => page::users(&admin.app.engine, &asked.part).await?,
         Some(identifier) => {
-            let found = admin.run(&app, Command::UserShow { user: identifier.to_owned() }).await;
+            let found = admin.run(Command::UserShow { user: identifier.to_owned() }).await;
             match found {
                 Ok(user) => Page { items: vec![user], next: None },
                 Err(ApiError::NotFound) => Page { items: vec![], next: None },
@@ -106,7 +91,7 @@ pub(super) async fn list(
             }
         }
     };
-    Ok(asked.answer("/admin/users", page))
+    Ok(asked.answer(page))
 }
 
 /// `POST /admin/users`
@@ -121,14 +106,11 @@ pub(super) async fn list(
     responses((status = 201, description = "Added.", body = Object))
 )]
 pub(super) async fn add(
-    State(app): State<Shared>,
     admin: Admin,
-    headers: HeaderMap,
-    body: Body,
+    Sent(NewUser { identifier, password, roles, claims }): Sent<NewUser>,
 ) -> Result<Response, ApiError> {
-    let NewUser { identifier, password, roles, claims } = body::read(&headers, body).await?;
     let password = password.map(Secret);
-    let user = admin.run(&app, Command::UserAdd { identifier, password, roles, claims }).await?;
+    let user = admin.run(Command::UserAdd { identifier, password, roles, claims }).await?;
     let place = format!("/admin/users/{}", user.get("id").and_then(Value::as_str).unwrap_or_default());
     Ok(made(&place, user))
 }
@@ -144,14 +126,8 @@ pub(super) async fn add(
     security(("bearer" = [])),
     responses((status = 200, description = "The user.", body = Object), (status = 304, description = "As it was."))
 )]
-pub(super) async fn show(
-    State(app): State<Shared>,
-    admin: Admin,
-    headers: HeaderMap,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Response, ApiError> {
-    let Path(id) = id.map_err(|_| ApiError::NotFound)?;
-    Ok(shown(&headers, admin.user(&app, &id).await?))
+pub(super) async fn show(admin: Admin, At(id): At<UserId>) -> Result<Response, ApiError> {
+    Ok(admin.shown(admin.user(id).await?))
 }
 
 /// `PATCH /admin/users/{id}`
@@ -167,20 +143,15 @@ pub(super) async fn show(
     responses((status = 200, description = "As it is now.", body = Object))
 )]
 pub(super) async fn change(
-    State(app): State<Shared>,
     admin: Admin,
-    headers: HeaderMap,
-    id: Result<Path<String>, PathRejection>,
-    body: Body,
+    At(id): At<UserId>,
+    Sent(UserChange { disabled }): Sent<UserChange>,
 ) -> Result<Response, ApiError> {
-    let Path(id) = id.map_err(|_| ApiError::NotFound)?;
-    let UserChange { disabled } = body::read(&headers, body).await?;
-    let user = user_id(&id)?;
-    let _turn = app.admin_turn.lock().await;
-    admin.unchanged_user(&app, &headers, &id).await?;
+    let user = id.to_string();
+    let _turn = admin.turn(admin.user(id)).await?;
     let command = if disabled { Command::UserDisable { user } } else { Command::UserEnable { user } };
-    admin.run(&app, command).await?;
-    Ok(shown(&HeaderMap::new(), admin.user(&app, &id).await?))
+    admin.run(command).await?;
+    Ok(changed(admin.user(id).await?))
 }
 
 /// `DELETE /admin/users/{id}`
@@ -194,16 +165,9 @@ pub(super) async fn change(
     security(("bearer" = [])),
     responses((status = 204, description = "Deleted."))
 )]
-pub(super) async fn delete(
-    State(app): State<Shared>,
-    admin: Admin,
-    headers: HeaderMap,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<StatusCode, ApiError> {
-    let Path(id) = id.map_err(|_| ApiError::NotFound)?;
-    let _turn = app.admin_turn.lock().await;
-    admin.unchanged_user(&app, &headers, &id).await?;
-    admin.run(&app, Command::UserDelete { user: user_id(&id)? }).await?;
+pub(super) async fn delete(admin: Admin, At(id): At<UserId>) -> Result<StatusCode, ApiError> {
+    let _turn = admin.turn(admin.user(id)).await?;
+    admin.run(Command::UserDelete { user: id.to_string() }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -220,17 +184,12 @@ pub(super) async fn delete(
     responses((status = 204, description = "Set."))
 )]
 pub(super) async fn set_password(
-    State(app): State<Shared>,
     admin: Admin,
-    headers: HeaderMap,
-    id: Result<Path<String>, PathRejection>,
-    body: Body,
+    At(id): At<UserId>,
+    Sent(NewPassword { password }): Sent<NewPassword>,
 ) -> Result<StatusCode, ApiError> {
-    let Path(id) = id.map_err(|_| ApiError::NotFound)?;
-    let NewPassword { password } = body::read(&headers, body).await?;
-    let _turn = app.admin_turn.lock().await;
-    admin.unchanged_user(&app, &headers, &id).await?;
-    admin.run(&app, Command::UserSetPassword { user: user_id(&id)?, password: Secret(password) }).await?;
+    let _turn = admin.turn(admin.user(id)).await?;
+    admin.run(Command::UserSetPassword { user: id.to_string(), password: Secret(password) }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -245,16 +204,9 @@ pub(super) async fn set_password(
     security(("bearer" = [])),
     responses((status = 204, description = "The user has it."))
 )]
-pub(super) async fn grant_role(
-    State(app): State<Shared>,
-    admin: Admin,
-    headers: HeaderMap,
-    path: Result<Path<(String, String)>, PathRejection>,
-) -> Result<StatusCode, ApiError> {
-    let Path((id, role)) = path.map_err(|_| ApiError::NotFound)?;
-    let _turn = app.admin_turn.lock().await;
-    admin.unchanged_user(&app, &headers, &id).await?;
-    admin.run(&app, Command::RoleGrant { role, user: user_id(&id)? }).await?;
+pub(super) async fn grant_role(admin: Admin, At((id, role)): At<(UserId, String)>) -> Result<StatusCode, ApiError> {
+    let _turn = admin.turn(admin.user(id)).await?;
+    admin.run(Command::RoleGrant { role, user: id.to_string() }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -269,16 +221,9 @@ pub(super) async fn grant_role(
     security(("bearer" = [])),
     responses((status = 204, description = "The user does not have it."))
 )]
-pub(super) async fn revoke_role(
-    State(app): State<Shared>,
-    admin: Admin,
-    headers: HeaderMap,
-    path: Result<Path<(String, String)>, PathRejection>,
-) -> Result<StatusCode, ApiError> {
-    let Path((id, role)) = path.map_err(|_| ApiError::NotFound)?;
-    let _turn = app.admin_turn.lock().await;
-    admin.unchanged_user(&app, &headers, &id).await?;
-    admin.run(&app, Command::RoleRevoke { role, user: user_id(&id)? }).await?;
+pub(super) async fn revoke_role(admin: Admin, At((id, role)): At<(UserId, String)>) -> Result<StatusCode, ApiError> {
+    let _turn = admin.turn(admin.user(id)).await?;
+    admin.run(Command::RoleRevoke { role, user: id.to_string() }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -293,14 +238,9 @@ pub(super) async fn revoke_role(
     security(("bearer" = [])),
     responses((status = 200, description = "A page.", body = Object))
 )]
-pub(super) async fn roles(
-    State(app): State<Shared>,
-    _admin: Admin,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let asked = Asked::of(query)?;
-    let page = page::roles(&app.engine, &asked.part).await?;
-    Ok(asked.answer("/admin/roles", page))
+pub(super) async fn roles(admin: Admin, asked: Asked) -> Result<Response, ApiError> {
+    let page = page::roles(&admin.app.engine, &asked.part).await?;
+    Ok(asked.answer(page))
 }
 
 /// `POST /admin/roles`
@@ -315,18 +255,11 @@ pub(super) async fn roles(
     responses((status = 201, description = "Added.", body = Object))
 )]
 pub(super) async fn add_role(
-    State(app): State<Shared>,
     admin: Admin,
-    headers: HeaderMap,
-    body: Body,
+    Sent(NewRole { name, description }): Sent<NewRole>,
 ) -> Result<Response, ApiError> {
-    let NewRole { name, description } = body::read(&headers, body).await?;
     let place = format!("/admin/roles/{}", encoded(&name));
-    Ok(made(&place, admin.run(&app, Command::RoleAdd { name, description }).await?))
-}
-
-async fn role(app: &App, name: &str) -> Result<Value, ApiError> {
-    Ok(page::role(&app.engine, name).await?)
+    Ok(made(&place, admin.run(Command::RoleAdd { name, description }).await?))
 }
 
 /// `GET /admin/roles/{name}`
@@ -340,14 +273,8 @@ async fn role(app: &App, name: &str) -> Result<Value, ApiError> {
     security(("bearer" = [])),
     responses((status = 200, description = "The role.", body = Object), (status = 304, description = "As it was."))
 )]
-pub(super) async fn show_role(
-    State(app): State<Shared>,
-    _admin: Admin,
-    headers: HeaderMap,
-    name: Result<Path<String>, PathRejection>,
-) -> Result<Response, ApiError> {
-    let Path(name) = name.map_err(|_| ApiError::NotFound)?;
-    Ok(shown(&headers, role(&app, &name).await?))
+pub(super) async fn show_role(admin: Admin, At(name): At<String>) -> Result<Response, ApiError> {
+    Ok(admin.shown(admin.role(&name).await?))
 }
 
 /// `DELETE /admin/roles/{name}`
@@ -361,17 +288,8 @@ pub(super) async fn show_role(
     security(("bearer" = [])),
     responses((status = 204, description = "Removed."))
 )]
-pub(super) async fn remove_role(
-    State(app): State<Shared>,
-    admin: Admin,
-    headers: HeaderMap,
-    name: Result<Path<String>, PathRejection>,
-) -> Result<StatusCode, ApiError> {
-    let Path(name) = name.map_err(|_| ApiError::NotFound)?;
-    let _turn = app.admin_turn.lock().await;
-    if is_conditional(&headers) {
-        unchanged(&headers, &role(&app, &name).await?)?;
-    }
-    admin.run(&app, Command::RoleRemove { name }).await?;
+pub(super) async fn remove_role(admin: Admin, At(name): At<String>) -> Result<StatusCode, ApiError> {
+    let _turn = admin.turn(admin.role(&name)).await?;
+    admin.run(Command::RoleRemove { name }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

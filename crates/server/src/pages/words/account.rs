@@ -61,12 +61,82 @@ pub(crate) struct AccountWords {
     /// `{day}`, `{month}`, `{year}`, `{time}`.
     pub(crate) date: &'static str,
     pub(crate) months: [&'static str; 12],
-    /// What happened, to whom it concerns; `None` where it says nothing to them.
-    pub(crate) event: fn(EventKind) -> Option<&'static str>,
+    /// What happened, to whom it concerns.
+    pub(crate) events: EventWords,
     /// Why something ended, to its owner.
     pub(crate) reason: fn(Reason) -> &'static str,
     /// What is wrong with a new password.
     pub(crate) weakness: fn(Weakness) -> String,
+}
+
+/// What happened to somebody, in a sentence for each kind that says something to them.
+pub(crate) struct EventWords {
+    user_created: &'static str,
+    user_disabled: &'static str,
+    user_enabled: &'static str,
+    user_deleted: &'static str,
+    password_changed: &'static str,
+    role_granted: &'static str,
+    role_revoked: &'static str,
+    sign_in_failed: &'static str,
+    session_created: &'static str,
+    session_ended: &'static str,
+    reauthenticated: &'static str,
+    reused: &'static str,
+    grant_issued: &'static str,
+    code_reused: &'static str,
+    consent_given: &'static str,
+    consent_withdrawn: &'static str,
+    client_removed: &'static str,
+    device_allowed: &'static str,
+    device_denied: &'static str,
+}
+
+impl EventWords {
+    /// What happened; `None` where it says nothing to whom it concerns.
+    pub(crate) const fn of(&self, kind: EventKind) -> Option<&'static str> {
+        Some(match kind {
+            EventKind::UserCreated => self.user_created,
+            EventKind::UserDisabled => self.user_disabled,
+            EventKind::UserEnabled => self.user_enabled,
+            EventKind::UserDeleted => self.user_deleted,
+            EventKind::PasswordChanged => self.password_changed,
+            EventKind::RoleGranted => self.role_granted,
+            EventKind::RoleRevoked => self.role_revoked,
+            EventKind::SignInFailed => self.sign_in_failed,
+            EventKind::SessionCreated => self.session_created,
+            EventKind::SessionEnded => self.session_ended,
+            EventKind::Reauthenticated => self.reauthenticated,
+            EventKind::Reused => self.reused,
+            EventKind::GrantIssued => self.grant_issued,
+            EventKind::CodeReused => self.code_reused,
+            EventKind::ConsentGiven => self.consent_given,
+            EventKind::ConsentWithdrawn => self.consent_withdrawn,
+            EventKind::ClientRemoved => self.client_removed,
+            EventKind::DeviceAllowed => self.device_allowed,
+            EventKind::DeviceDenied => self.device_denied,
+            EventKind::Rotated
+            | EventKind::Replayed
+            | EventKind::Healed
+            | EventKind::GrantEnded
+            | EventKind::Raised
+            | EventKind::ClientAdded
+            | EventKind::ClientChanged
+            | EventKind::ClientSecretRotated
+            | EventKind::DeviceCodeWrong
+            | EventKind::ResourceAdded
+            | EventKind::ResourceChanged
+            | EventKind::ResourceRemoved
+            | EventKind::LogoutDelivered
+            | EventKind::LogoutGaveUp
+            | EventKind::KeyCreated
+            | EventKind::KeyPublished
+            | EventKind::KeyActivated
+            | EventKind::KeyRetiring
+            | EventKind::KeyRemoved
+            | EventKind::KeyCompromised => return None,
+        })
+    }
 }
 
 pub(super) const ENGLISH: AccountWords = AccountWords {
@@ -134,46 +204,26 @@ pub(super) const ENGLISH: AccountWords = AccountWords {
         "November",
         "December",
     ],
-    event: |kind| match kind {
-        EventKind::UserCreated => Some("Your account was made"),
-        EventKind::UserDisabled => Some("Your account was disabled"),
-        EventKind::UserEnabled => Some("Your account was enabled again"),
-        EventKind::UserDeleted => Some("Your account was deleted"),
-        EventKind::PasswordChanged => Some("The password was changed"),
-        EventKind::RoleGranted => Some("You got a role"),
-        EventKind::RoleRevoked => Some("You lost a role"),
-        EventKind::SignInFailed => Some("Somebody gave a wrong password"),
-        EventKind::SessionCreated => Some("You signed in"),
-        EventKind::SessionEnded => Some("A device was signed out"),
-        EventKind::Reauthenticated => Some("You gave your password again"),
-        EventKind::Reused => Some("An old token was used: somebody else may have had a copy"),
-        EventKind::GrantIssued => Some("{app} signed you in"),
-        EventKind::CodeReused => Some("A sign-in of {app} was used twice, so it was ended"),
-        EventKind::ConsentGiven => Some("You gave {app} access"),
-        EventKind::ConsentWithdrawn => Some("{app} lost its access"),
-        EventKind::ClientRemoved => Some("{app} was removed"),
-        EventKind::DeviceAllowed => Some("You connected a device for {app}"),
-        EventKind::DeviceDenied => Some("You refused a device that asked for {app}"),
-        EventKind::Rotated
-        | EventKind::Replayed
-        | EventKind::Healed
-        | EventKind::GrantEnded
-        | EventKind::Raised
-        | EventKind::ClientAdded
-        | EventKind::ClientChanged
-        | EventKind::ClientSecretRotated
-        | EventKind::DeviceCodeWrong
-        | EventKind::ResourceAdded
-        | EventKind::ResourceChanged
-        | EventKind::ResourceRemoved
-        | EventKind::LogoutDelivered
-        | EventKind::LogoutGaveUp
-        | EventKind::KeyCreated
-        | EventKind::KeyPublished
-        | EventKind::KeyActivated
-        | EventKind::KeyRetiring
-        | EventKind::KeyRemoved
-        | EventKind::KeyCompromised => None,
+    events: EventWords {
+        user_created: "Your account was made",
+        user_disabled: "Your account was disabled",
+        user_enabled: "Your account was enabled again",
+        user_deleted: "Your account was deleted",
+        password_changed: "The password was changed",
+        role_granted: "You got a role",
+        role_revoked: "You lost a role",
+        sign_in_failed: "Somebody gave a wrong password",
+        session_created: "You signed in",
+        session_ended: "A device was signed out",
+        reauthenticated: "You gave your password again",
+        reused: "An old token was used: somebody else may have had a copy",
+        grant_issued: "{app} signed you in",
+        code_reused: "A sign-in of {app} was used twice, so it was ended",
+        consent_given: "You gave {app} access",
+        consent_withdrawn: "{app} lost its access",
+        client_removed: "{app} was removed",
+        device_allowed: "You connected a device for {app}",
+        device_denied: "You refused a device that asked for {app}",
     },
     reason: |reason| match reason {
         Reason::ExpiredIdle => "it was not used for too long",
@@ -271,46 +321,26 @@ pub(super) const GERMAN: AccountWords = AccountWords {
         "November",
         "Dezember",
     ],
-    event: |kind| match kind {
-        EventKind::UserCreated => Some("Ihr Konto wurde angelegt"),
-        EventKind::UserDisabled => Some("Ihr Konto wurde gesperrt"),
-        EventKind::UserEnabled => Some("Ihr Konto wurde wieder freigegeben"),
-        EventKind::UserDeleted => Some("Ihr Konto wurde gelöscht"),
-        EventKind::PasswordChanged => Some("Das Passwort wurde geändert"),
-        EventKind::RoleGranted => Some("Sie haben eine Rolle bekommen"),
-        EventKind::RoleRevoked => Some("Sie haben eine Rolle verloren"),
-        EventKind::SignInFailed => Some("Jemand hat ein falsches Passwort eingegeben"),
-        EventKind::SessionCreated => Some("Sie haben sich angemeldet"),
-        EventKind::SessionEnded => Some("Ein Gerät wurde abgemeldet"),
-        EventKind::Reauthenticated => Some("Sie haben Ihr Passwort noch einmal eingegeben"),
-        EventKind::Reused => Some("Ein altes Token wurde benutzt: Jemand anderes könnte eine Kopie gehabt haben"),
-        EventKind::GrantIssued => Some("{app} hat Sie angemeldet"),
-        EventKind::CodeReused => Some("Eine Anmeldung bei {app} wurde zweimal benutzt und deshalb beendet"),
-        EventKind::ConsentGiven => Some("Sie haben {app} Zugriff gegeben"),
-        EventKind::ConsentWithdrawn => Some("{app} hat den Zugriff verloren"),
-        EventKind::ClientRemoved => Some("{app} wurde entfernt"),
-        EventKind::DeviceAllowed => Some("Sie haben ein Gerät für {app} verbunden"),
-        EventKind::DeviceDenied => Some("Sie haben ein Gerät für {app} abgelehnt"),
-        EventKind::Rotated
-        | EventKind::Replayed
-        | EventKind::Healed
-        | EventKind::GrantEnded
-        | EventKind::Raised
-        | EventKind::ClientAdded
-        | EventKind::ClientChanged
-        | EventKind::ClientSecretRotated
-        | EventKind::DeviceCodeWrong
-        | EventKind::ResourceAdded
-        | EventKind::ResourceChanged
-        | EventKind::ResourceRemoved
-        | EventKind::LogoutDelivered
-        | EventKind::LogoutGaveUp
-        | EventKind::KeyCreated
-        | EventKind::KeyPublished
-        | EventKind::KeyActivated
-        | EventKind::KeyRetiring
-        | EventKind::KeyRemoved
-        | EventKind::KeyCompromised => None,
+    events: EventWords {
+        user_created: "Ihr Konto wurde angelegt",
+        user_disabled: "Ihr Konto wurde gesperrt",
+        user_enabled: "Ihr Konto wurde wieder freigegeben",
+        user_deleted: "Ihr Konto wurde gelöscht",
+        password_changed: "Das Passwort wurde geändert",
+        role_granted: "Sie haben eine Rolle bekommen",
+        role_revoked: "Sie haben eine Rolle verloren",
+        sign_in_failed: "Jemand hat ein falsches Passwort eingegeben",
+        session_created: "Sie haben sich angemeldet",
+        session_ended: "Ein Gerät wurde abgemeldet",
+        reauthenticated: "Sie haben Ihr Passwort noch einmal eingegeben",
+        reused: "Ein altes Token wurde benutzt: Jemand anderes könnte eine Kopie gehabt haben",
+        grant_issued: "{app} hat Sie angemeldet",
+        code_reused: "Eine Anmeldung bei {app} wurde zweimal benutzt und deshalb beendet",
+        consent_given: "Sie haben {app} Zugriff gegeben",
+        consent_withdrawn: "{app} hat den Zugriff verloren",
+        client_removed: "{app} wurde entfernt",
+        device_allowed: "Sie haben ein Gerät für {app} verbunden",
+        device_denied: "Sie haben ein Gerät für {app} abgelehnt",
     },
     reason: |reason| match reason {
         Reason::ExpiredIdle => "es wurde zu lange nicht benutzt",
