@@ -1,6 +1,6 @@
 //! A run on PostgreSQL: what a refresh costs there, beside what the database's own benchmark makes of the cheapest durable write.
 //!
-//! 1. The database, which must be empty, is migrated and filled.
+//! 1. The database, which must be empty but for tables, is migrated and filled.
 //! 2. The server is started on it, and put under load as always (`refresh.rs`).
 //! 3. The server is stopped, and pgbench updates one row a transaction in a table of its own, as large as that of the grants, for
 //!    the same time, with as many connections as the server had.
@@ -8,6 +8,7 @@
 use std::{path::PathBuf, process::Command, process::ExitCode, sync::Arc};
 
 use regrant::system::SystemSource;
+use regrant_engine::ports::Store;
 use regrant_store::postgres::{Address, Environment, Options, PostgresStore};
 use serde_json::json;
 
@@ -36,7 +37,8 @@ pub(crate) fn run(arguments: &RefreshArguments, url: &str) -> Result<ExitCode, F
     let seeded = runtime.block_on(async {
         let store = PostgresStore::new(address, Arc::new(SystemSource::new()), Options::default());
         let (version, _) = store.version().await.map_err(Failure::at("the database cannot be used"))?;
-        if version > 0 {
+        // Tables alone are welcome: an engine that spreads over machines is told where to put them before they are filled.
+        if version > 0 && !store.refresh_keys().await.map_err(Failure::at("the database cannot be used"))?.is_empty() {
             return Err(Failure::usage("there is a store in this database already: name an empty one"));
         }
         store.migrate().await.map_err(Failure::at("the database cannot be migrated"))?;

@@ -105,10 +105,13 @@ impl<'e> From<&'e Arc<Engine>> for By<'e> {
 }
 
 impl Engine {
-    /// Tells the store how the next tokens of a grant are foreseen. Once, when all is wired; it ends with the engine.
+    /// Tells the store how the next tokens of a grant are foreseen, and where users live. Once, when all is wired; it ends with
+    /// the engine.
     pub fn share_foresight(self: &Arc<Self>) {
         let engine = Arc::downgrade(self);
         self.store.foresee(Box::new(move |grant| engine.upgrade()?.refresh_keys.tags(grant)));
+        let engine = Arc::downgrade(self);
+        self.store.place_users(Box::new(move |user| Some(engine.upgrade()?.digests.shard(user))));
     }
 
     /// In the name of `actor`.

@@ -54,7 +54,7 @@ pub use resource::{ResourceAdded, ResourceRemoved, ResourcesKept};
 pub use session::{NewSession, Opened, SessionFilter};
 pub use single_sign_on::{NewSignIn, SignInRecord};
 pub use sweep::{Retention, Swept};
-pub use user::{PasswordChange, PasswordChanged, RoleChanged, UserChanged, UserSelector, UsersAdded};
+pub use user::{PasswordChange, PasswordChanged, Places, RoleChanged, UserChanged, UserSelector, UsersAdded};
 
 /// The time of day. `SystemClock` in the server is the one that reads it.
 pub trait Clock: Send + Sync {
@@ -127,6 +127,10 @@ pub trait Store: Send + Sync {
     fn foresee(&self, foresight: Foresight) {
         drop(foresight);
     }
+    /// Tells the store where users live. Who has all on one machine needs nothing of it.
+    fn place_users(&self, places: Places) {
+        drop(places);
+    }
     /// How many jobs wait: those that write, and those that only read.
     fn waiting(&self) -> (usize, usize) {
         (0, 0)
@@ -150,6 +154,11 @@ pub trait Store: Send + Sync {
     fn open_session(&self, new: NewSession) -> Answer<'_, Opened>;
     /// One session.
     fn session(&self, id: SessionId) -> Answer<'_, Option<SessionRecord>>;
+    /// The same for who knows whose it is, and checks that: a store that spreads over machines asks one of them.
+    fn session_of_user(&self, user: UserId, id: SessionId) -> Answer<'_, Option<SessionRecord>> {
+        let _ = user;
+        self.session(id)
+    }
     /// The session that a grant belongs to.
     fn session_of(&self, grant: GrantRef) -> Answer<'_, Option<SessionRecord>>;
     /// The session that a grant belongs to, by its secret id: for `regrant explain`, which has a token.
@@ -250,6 +259,11 @@ pub trait Store: Send + Sync {
     fn authentication(&self, grant: GrantId) -> Answer<'_, Option<Authentication>>;
     /// A grant by its public id, as of now.
     fn grant(&self, of: GrantRef) -> Answer<'_, Option<Loaded>>;
+    /// The same for who knows whose it is, from a token that this server signed.
+    fn grant_of_user(&self, user: UserId, of: GrantRef) -> Answer<'_, Option<Loaded>> {
+        let _ = user;
+        self.grant(of)
+    }
     /// Notes that something was used that may be used once, until then; whether this is the first time.
     fn use_once(&self, hash: [u8; 32], until: Time) -> Answer<'_, bool>;
 

@@ -11,6 +11,7 @@ use crate::{
     reason::Reason,
     refresh::{Intent, Refreshed, Refusal, Use, ending, refresh},
     token::Endpoint,
+    userinfo::granted,
 };
 
 /// Ends the grant of `token`, if it is this client's. What is no token of this client's is none to it (§2.2).
@@ -42,7 +43,7 @@ pub async fn revoke(engine: &Arc<Engine>, client: &Arc<Client>, token: &str, con
     }
     if let Some(own) = engine.mint.check_own(token, now).filter(|own| own.client == client.id)
         && let Some(grant) = own.grant
-        && let Some(loaded) = engine.store.grant(grant).await?
+        && let Some(loaded) = granted(engine, &own, grant).await?
     {
         engine.store.refresh(loaded.state.grant.id, Wanted::Roles, ending(engine, Reason::SignedOut, now)).await?;
     }

@@ -123,7 +123,7 @@ pub async fn devices(engine: &Engine, user: UserId) -> Result<Vec<SessionRecord>
 /// [`Broken`] if the store is.
 pub async fn alive(engine: &Engine, user: UserId, id: SessionId) -> Result<Option<SessionRecord>, Broken> {
     let now = engine.now();
-    let record = engine.store.session(id).await?;
+    let record = engine.store.session_of_user(user, id).await?;
     Ok(record.filter(|record| record.session.user == user && record.life_at(engine, now).is_alive()))
 }
 

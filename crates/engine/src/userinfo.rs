@@ -4,8 +4,9 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Engine,
+    id::GrantRef,
     mint::Own,
-    ports::{Broken, UserSelector},
+    ports::{Broken, Loaded, UserSelector},
     refresh::{Owner, Terms},
     scope,
     session::alive,
@@ -29,13 +30,21 @@ const PROFILE: [&str; 14] = [
     "updated_at",
 ];
 
+/// The grant that an access token came from. Its subject is a user: then a store knows where to look.
+pub(crate) async fn granted(engine: &Engine, token: &Own, grant: GrantRef) -> Result<Option<Loaded>, Broken> {
+    match token.subject.parse() {
+        Ok(user) => engine.store.grant_of_user(user, grant).await,
+        Err(_) => engine.store.grant(grant).await,
+    }
+}
+
 /// Whether an access token's grant, session and user still live.
 ///
 /// # Errors
 /// [`Broken`] if the store is.
 pub async fn lives(engine: &Engine, token: &Own) -> Result<bool, Broken> {
     if let Some(grant) = token.grant {
-        let Some(loaded) = engine.store.grant(grant).await? else {
+        let Some(loaded) = granted(engine, token, grant).await? else {
             return Ok(false);
         };
         let (state, now) = (&loaded.state, engine.now());

@@ -1,7 +1,7 @@
 //! What the store is asked about users, their passwords and their roles, and what it answers.
 
 use super::Verdict;
-use crate::{event::Event, id::UserId, user::Identifier};
+use crate::{event::Event, id::UserId, token::Shard, user::Identifier};
 
 /// A change of password by its owner.
 #[derive(Clone)]
@@ -81,3 +81,6 @@ pub enum RoleChanged {
     /// There is no such user.
     NoSuchUser,
 }
+
+/// Says on which shard a user lives, or would live.
+pub type Places = Box<dyn Fn(UserId) -> Option<Shard> + Send + Sync>;

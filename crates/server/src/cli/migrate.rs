@@ -27,14 +27,28 @@ pub(super) async fn run(place: &Place, command: &MigrateCommand) -> Result<Reply
         let names = migrations.iter().map(|migration| format!("{} {}", migration.version, migration.name));
         names.collect::<Vec<_>>().join(", ")
     };
+    // Citus spreads no table that it was not told of.
+    let spread = |left: &[String]| match left.is_empty() {
+        true => String::new(),
+        false => {
+            format!("\nthis is Citus, and some tables lie on the coordinator alone; say to it:\n\n{}", left.join("\n"))
+        }
+    };
     match command {
-        MigrateCommand::Status => Ok(Reply {
-            document: json!({"schema": found, "due": listed}),
-            text: match due.is_empty() {
+        MigrateCommand::Status => {
+            let left = match found {
+                0 => Vec::new(),
+                _ => store.unspread().await.map_err(|broken| failed(OpenError::Broken(broken)))?,
+            };
+            let text = match due.is_empty() {
                 true => format!("schema {found}: nothing is due"),
                 false => format!("schema {found}; due: {}", names(&due)),
-            },
-        }),
+            };
+            Ok(Reply {
+                document: json!({"schema": found, "due": listed, "unspread": left}),
+                text: format!("{text}{}", spread(&left)),
+            })
+        }
         MigrateCommand::Up { dry_run: true } => Ok(Reply {
             document: json!({"schema": found, "due": listed, "sql": due.iter().map(|one| one.sql).collect::<Vec<_>>()}),
             text: due.iter().map(|one| one.sql.trim_end()).collect::<Vec<_>>().join("\n\n"),
@@ -44,12 +58,14 @@ pub(super) async fn run(place: &Place, command: &MigrateCommand) -> Result<Reply
             let version = done.last().map_or(found, |last| last.version);
             let listed: Vec<_> =
                 done.iter().map(|migration| json!({"version": migration.version, "name": migration.name})).collect();
+            let left = store.unspread().await.map_err(|broken| failed(OpenError::Broken(broken)))?;
+            let text = match done.is_empty() {
+                true => format!("schema {version}: nothing was due"),
+                false => format!("schema {version}; done: {}", names(&done)),
+            };
             Ok(Reply {
-                document: json!({"schema": version, "done": listed}),
-                text: match done.is_empty() {
-                    true => format!("schema {version}: nothing was due"),
-                    false => format!("schema {version}; done: {}", names(&done)),
-                },
+                document: json!({"schema": version, "done": listed, "unspread": left}),
+                text: format!("{text}{}", spread(&left)),
             })
         }
     }

@@ -54,6 +54,13 @@ impl Home {
                 for migration in store.migrate().await.map_err(failed)? {
                     tracing::info!(version = migration.version, name = migration.name, "the database was migrated");
                 }
+                let left = store.unspread().await?;
+                if !left.is_empty() {
+                    tracing::warn!(
+                        tables = left.len(),
+                        "this is Citus, and some tables lie on the coordinator alone: \"regrant migrate status\" tells what to say to it"
+                    );
+                }
             }
             Missing::Refuse => store.check().await.map_err(failed)?,
         }

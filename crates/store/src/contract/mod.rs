@@ -212,3 +212,4 @@ macro_rules! each {
 }
 contract!(sqlite, crate::sqlite::tests::Directory::new());
 contract!(postgres, crate::postgres::tests::Database::new());
+contract!(spread, crate::postgres::tests::spread::Spread::new());

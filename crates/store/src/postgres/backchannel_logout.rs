@@ -13,22 +13,27 @@ use super::{
     fault::Fault,
     pool::Db,
     row::{Columns, count, uuid},
+    user,
 };
 
 /// Puts a row for each client that got tokens of a session and has an address to be told at (OpenID Connect Back-Channel Logout
 /// §2.3). Its grants may have ended before: it may be signed in all the same. A passed deadline is told of when it is seen and
 /// when it is written: that is one end, at one time.
 pub(super) async fn put(db: &Db, shard: i32, session: SessionId, user: UserId, at: Time) -> Result<(), Fault> {
-    db.run(
-        "INSERT INTO logouts (shard, session_id, client_id, user_id, at, state, attempts, next_at) \
-         SELECT DISTINCT g.shard, g.session_id, g.client_id, $3::uuid, $4::bigint, 'waiting', 0, $4::bigint \
-         FROM grants g JOIN clients c ON c.id = g.client_id \
-         WHERE g.shard = $1 AND g.session_id = $2 AND g.endpoint = 'oauth' AND c.is_told \
-         ON CONFLICT (session_id, client_id, shard) DO UPDATE SET at = excluded.at, state = 'waiting', attempts = 0, \
-         next_at = excluded.next_at, last_error = NULL WHERE logouts.at <> excluded.at",
-        &[&shard, &uuid(session.as_bytes()), &uuid(user.as_bytes()), &at.millis()],
-    )
-    .await?;
+    let sql = "SELECT DISTINCT g.client_id FROM grants g JOIN clients c ON c.id = g.client_id \
+         WHERE g.shard = $1 AND g.session_id = $2 AND g.endpoint = 'oauth' AND c.is_told";
+    let session = uuid(session.as_bytes());
+    for row in db.rows(sql, &[&shard, &session]).await? {
+        let client: &str = Columns::new(&row).take()?;
+        db.run(
+            "INSERT INTO logouts (shard, session_id, client_id, user_id, at, state, attempts, next_at) \
+             VALUES ($1, $2, $3, $4, $5, 'waiting', 0, $5) \
+             ON CONFLICT (session_id, client_id, shard) DO UPDATE SET at = excluded.at, state = 'waiting', attempts = 0, \
+             next_at = excluded.next_at, last_error = NULL WHERE logouts.at <> excluded.at",
+            &[&shard, &session, &client, &uuid(user.as_bytes()), &at.millis()],
+        )
+        .await?;
+    }
     Ok(())
 }
 
@@ -105,11 +110,13 @@ pub(super) async fn settle(
         Outcome::GaveUp { why } => ("gave_up", now, Some(why)),
     };
     // Whoever delivered has delivered. Any other outcome counts only if nobody has begun again since.
+    let Some(shard) = user::shard(db, notice.user).await? else { return Ok(false) };
     let settled = db
         .run(
-            "UPDATE logouts SET state = $3, next_at = $4, last_error = $5 WHERE session_id = $1 AND client_id = $2 \
-             AND state = 'waiting' AND ($3 = 'delivered' OR attempts = $6)",
+            "UPDATE logouts SET state = $4, next_at = $5, last_error = $6 WHERE shard = $1 AND session_id = $2 \
+             AND client_id = $3 AND state = 'waiting' AND ($4 = 'delivered' OR attempts = $7)",
             &[
+                &shard,
                 &uuid(notice.session.as_bytes()),
                 &&*notice.client.0,
                 &state,

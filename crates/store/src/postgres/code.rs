@@ -20,7 +20,7 @@ use super::{
     refresh,
     row::{Columns, shard, uuid},
     session, single_sign_on,
-    user::ROLES,
+    user::{self, ROLES},
 };
 
 pub(super) async fn add(db: &Db, code: &Code) -> Result<(), Fault> {
@@ -112,7 +112,7 @@ async fn load(db: &Db, hash: &[u8; 32]) -> Result<Option<LoadedCode>, Fault> {
 pub(super) async fn hangs_on(db: &Db, code: Code, redeemed: Option<GrantId>) -> Result<LoadedCode, Fault> {
     Ok(LoadedCode {
         redeemed,
-        session: session::by_id(db, code.session).await?,
+        session: session::by_user(db, code.user, code.session).await?,
         user: single_sign_on::owner(db, code.user).await?,
         facts: facts(db, &code).await?,
         client_exists: client::holds(db, &code.client).await?,
@@ -123,9 +123,13 @@ pub(super) async fn hangs_on(db: &Db, code: Code, redeemed: Option<GrantId>) -> 
 /// What tokens tell of the user; nothing of one who is gone.
 async fn facts(db: &Db, code: &Code) -> Result<Facts, Fault> {
     static SQL: LazyLock<String> =
-        LazyLock::new(|| format!("SELECT {ROLES}, shown, claims FROM users u WHERE u.id = $1"));
+        LazyLock::new(|| format!("SELECT {ROLES}, shown, claims FROM users u WHERE u.shard = $1 AND u.id = $2"));
     let Authentication { auth_time, amr } = code.authentication.clone();
-    let Some(row) = db.row(&SQL, &[&uuid(code.user.as_bytes())]).await? else {
+    let row = match user::shard(db, code.user).await? {
+        Some(shard) => db.row(&SQL, &[&shard, &uuid(code.user.as_bytes())]).await?,
+        None => None,
+    };
+    let Some(row) = row else {
         return Ok(Facts { auth_time, amr: amr.into(), roles: [].into(), identifier: None, attributes: None });
     };
     let mut columns = Columns::new(&row);
@@ -146,9 +150,26 @@ pub(super) async fn authentication(db: &Db, grant: &GrantId) -> Result<Option<Au
 }
 
 pub(super) async fn grant(db: &Db, of: GrantRef) -> Result<Option<Loaded>, Fault> {
-    static SQL: LazyLock<String> =
-        LazyLock::new(|| format!("SELECT {COLUMNS}, {SESSION_UNTIL} FROM grants g WHERE g.public_id = $1"));
-    let Some(row) = db.row(&SQL, &[&uuid(of.as_bytes())]).await? else { return Ok(None) };
+    let row = db.row("SELECT shard FROM grants WHERE public_id = $1", &[&uuid(of.as_bytes())]).await?;
+    match row.map(|row| Columns::new(&row).take()).transpose()? {
+        Some(shard) => grant_of_shard(db, shard, of).await,
+        None => Ok(None),
+    }
+}
+
+/// The same of a grant that is this user's, if it is one.
+pub(super) async fn grant_of_user(db: &Db, user: UserId, of: GrantRef) -> Result<Option<Loaded>, Fault> {
+    match user::shard(db, user).await? {
+        Some(shard) => grant_of_shard(db, shard, of).await,
+        None => Ok(None),
+    }
+}
+
+async fn grant_of_shard(db: &Db, place: i32, of: GrantRef) -> Result<Option<Loaded>, Fault> {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        format!("SELECT {COLUMNS}, {SESSION_UNTIL} FROM grants g WHERE g.shard = $1 AND g.public_id = $2")
+    });
+    let Some(row) = db.row(&SQL, &[&place, &uuid(of.as_bytes())]).await? else { return Ok(None) };
     let mut columns = Columns::new(&row);
     let mut record = grant::read(&mut columns)?;
     record.session_until = columns.take::<Option<i64>>()?.map(Time::from_millis);

@@ -15,12 +15,13 @@ use super::{
     grant::{self, COLUMNS, SESSION_UNTIL},
     pool::Db,
     row::{Columns, count, uuid},
-    session,
+    session, user,
 };
 
 pub(super) async fn find(db: &Db, user: UserId, client: &ClientId) -> Result<Option<Consent>, Fault> {
-    let sql = "SELECT scope, given_at FROM consents WHERE user_id = $1 AND client_id = $2";
-    let Some(row) = db.row(sql, &[&uuid(user.as_bytes()), &&*client.0]).await? else { return Ok(None) };
+    let Some(shard) = user::shard(db, user).await? else { return Ok(None) };
+    let sql = "SELECT scope, given_at FROM consents WHERE shard = $1 AND user_id = $2 AND client_id = $3";
+    let Some(row) = db.row(sql, &[&shard, &uuid(user.as_bytes()), &&*client.0]).await? else { return Ok(None) };
     let mut columns = Columns::new(&row);
     Ok(Some(Consent { user, client: client.clone(), scope: columns.take()?, given_at: columns.time()? }))
 }
@@ -79,13 +80,15 @@ pub(super) async fn access(db: &Db, user: UserId, limit: u32) -> Result<Access, 
     // The newest first: ids sort by time.
     static SQL: LazyLock<String> = LazyLock::new(|| {
         format!(
-            "SELECT {COLUMNS}, {SESSION_UNTIL} FROM grants g WHERE g.user_id = $1 AND g.endpoint = 'oauth' \
-             ORDER BY g.public_id DESC LIMIT $2"
+            "SELECT {COLUMNS}, {SESSION_UNTIL} FROM grants g WHERE g.shard = $1 AND g.user_id = $2 \
+             AND g.endpoint = 'oauth' ORDER BY g.public_id DESC LIMIT $3"
         )
     });
+    let Some(shard) = user::shard(db, user).await? else { return Ok(Access { consents: vec![], grants: vec![] }) };
     let id = uuid(user.as_bytes());
     let mut consents = Vec::new();
-    for row in db.rows("SELECT client_id, scope, given_at FROM consents WHERE user_id = $1", &[&id]).await? {
+    let sql = "SELECT client_id, scope, given_at FROM consents WHERE shard = $1 AND user_id = $2";
+    for row in db.rows(sql, &[&shard, &id]).await? {
         let mut columns = Columns::new(&row);
         let client = ClientId(columns.shared()?);
         consents.push(Consent { user, client, scope: columns.take()?, given_at: columns.time()? });
@@ -93,7 +96,7 @@ pub(super) async fn access(db: &Db, user: UserId, limit: u32) -> Result<Access, 
     // By their bytes, and not as the database's language has it.
     consents.sort_unstable_by(|a, b| a.client.cmp(&b.client));
     let mut grants = Vec::new();
-    for row in db.rows(&SQL, &[&id, &count(limit)]).await? {
+    for row in db.rows(&SQL, &[&shard, &id, &count(limit)]).await? {
         let mut columns = Columns::new(&row);
         let mut record = match grant::read(&mut columns) {
             Ok(record) if record.grant.life.is_alive() => record,

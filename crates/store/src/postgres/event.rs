@@ -15,6 +15,7 @@ use super::{
     pool::{Db, Params},
     renewals,
     row::{Columns, count, uuid},
+    user,
 };
 
 /// Where an event of nobody goes: anywhere, so that strangers do not fill one shard.
@@ -52,10 +53,7 @@ pub(super) async fn insert(db: &Db, shard: i32, event: &Event) -> Result<(), Fau
 /// The same where nobody said on which shard the event's user is.
 pub(super) async fn insert_somewhere(db: &Db, event: &Event) -> Result<(), Fault> {
     let shard = match event.user {
-        Some(user) => {
-            let row = db.row("SELECT shard FROM users WHERE id = $1", &[&uuid(user.as_bytes())]).await?;
-            row.map(|row| Columns::new(&row).take()).transpose()?
-        }
+        Some(user) => user::shard(db, user).await?,
         None => None,
     };
     insert(db, shard.unwrap_or_else(|| anywhere(event)), event).await

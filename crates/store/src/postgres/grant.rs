@@ -26,10 +26,11 @@ pub(super) const COLUMNS: &str = "g.id, g.public_id, g.user_id, g.session_id, g.
      g.network, g.address, g.prefix, g.networks, g.points, g.worst_replay, g.rotations_since, g.rotations, g.replays_since, \
      g.replays, g.auth_time, g.amr, g.roles, g.session_until";
 
-/// Until when the session of a grant lives that is not its session's own, asked without a lock.
+/// Until when the session of a grant lives that is not its session's own, asked without a lock. The statement's first parameter is
+/// the shard: engines that spread over machines find one that is named, and not one that is another table's.
 pub(super) const SESSION_UNTIL: &str = "CASE WHEN g.endpoint = 'oauth' AND g.session_id IS NOT NULL THEN \
      (SELECT LEAST(o.idle_deadline, o.absolute_deadline) FROM sessions s JOIN grants o \
-      ON o.shard = s.shard AND o.id = s.grant_id WHERE s.shard = g.shard AND s.id = g.session_id) END";
+      ON o.shard = s.shard AND o.id = s.grant_id WHERE s.shard = $1 AND s.id = g.session_id) END";
 
 /// A grant, and what else a use of it needs to know.
 pub(super) struct Record {
@@ -193,9 +194,7 @@ pub(super) async fn lock(db: &Db, id: &GrantId) -> Result<Option<Record>, Fault>
     // The session may have been used since this grant was: then it lives longer than the row says.
     static SQL: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
         format!(
-            "SELECT {COLUMNS}, g.renewals, CASE WHEN g.endpoint = 'oauth' AND g.session_id IS NOT NULL THEN \
-             (SELECT LEAST(o.idle_deadline, o.absolute_deadline) FROM sessions s JOIN grants o \
-              ON o.shard = s.shard AND o.id = s.grant_id WHERE s.shard = $1 AND s.id = g.session_id) END \
+            "SELECT {COLUMNS}, g.renewals, {SESSION_UNTIL} \
              FROM grants g WHERE g.shard = $1 AND g.id = $2 FOR UPDATE OF g"
         )
     });

@@ -91,13 +91,17 @@ pub(super) async fn count(db: &Db, keys: &[FailureKey], at: Time, window: Second
 }
 
 pub(super) async fn password_hash(db: &Db, user: UserId) -> Result<Option<String>, Fault> {
-    let row = db.row("SELECT hash FROM passwords WHERE user_id = $1", &[&uuid(user.as_bytes())]).await?;
+    let Some(shard) = user::shard(db, user).await? else { return Ok(None) };
+    let sql = "SELECT hash FROM passwords WHERE shard = $1 AND user_id = $2";
+    let row = db.row(sql, &[&shard, &uuid(user.as_bytes())]).await?;
     row.map(|row| Columns::new(&row).take()).transpose()
 }
 
 pub(super) async fn upgrade_password(db: &Db, user: UserId, expected: &str, hash: &str) -> Result<(), Fault> {
-    let sql = "UPDATE passwords SET hash = $3 WHERE user_id = $1 AND hash = $2";
-    db.run(sql, &[&uuid(user.as_bytes()), &expected, &hash]).await?;
+    if let Some(shard) = user::shard(db, user).await? {
+        let sql = "UPDATE passwords SET hash = $4 WHERE shard = $1 AND user_id = $2 AND hash = $3";
+        db.run(sql, &[&shard, &uuid(user.as_bytes()), &expected, &hash]).await?;
+    }
     Ok(())
 }
 

@@ -34,6 +34,7 @@ mod row;
 mod schema;
 mod session;
 mod single_sign_on;
+pub mod spread;
 mod sweep;
 mod swift;
 mod tls;
@@ -61,9 +62,10 @@ use regrant_engine::{
     ports::{
         Access, Answer, AnswerJudge, Answering, Broken, ClientAdded, ClientRemoved, ClientsKept, CodeJudge,
         DeviceCodeAdded, End, Foresight, GrantsEnded, Guess, Guessed, Identity, Judge, KeyMarked, Loaded, LogoutClaim,
-        NewDeviceCode, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, PollJudge, Polling, Random,
-        Redemption, ResourceAdded, ResourceRemoved, ResourcesKept, Retention, RingSwapped, RoleChanged, SecretRotated,
-        SessionFilter, SignInRecord, Store, Swept, TimelineOf, UserChanged, UserSelector, UsersAdded, Verdict, Wanted,
+        NewDeviceCode, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, Places, PollJudge, Polling,
+        Random, Redemption, ResourceAdded, ResourceRemoved, ResourcesKept, Retention, RingSwapped, RoleChanged,
+        SecretRotated, SessionFilter, SignInRecord, Store, Swept, TimelineOf, UserChanged, UserSelector, UsersAdded,
+        Verdict, Wanted,
     },
     refresh::{Authentication, Grant, Swift},
     refresh_key::{KeyMark, RefreshKeyRecord},
@@ -123,7 +125,8 @@ impl PostgresStore {
     pub fn new(address: Address, random: Arc<dyn Random>, options: Options) -> Self {
         let Options { connections, batch, listener, clock } = options;
         let wants_events = listener.as_ref().is_some_and(|listener| listener.wants_events());
-        let surroundings = Surroundings { random, foresight: OnceLock::new(), listener, wants_events };
+        let (foresight, places) = (OnceLock::new(), OnceLock::new());
+        let surroundings = Surroundings { random, foresight, places, listener, wants_events };
         // Some of a node's connections belong to the statement that many refreshes share, for two kinds of them.
         let workers = if batch > 1 { (connections / 8).clamp(1, 4) } else { 0 };
         let rest = connections.saturating_sub(2 * workers).max(1);
@@ -166,6 +169,16 @@ impl PostgresStore {
         Ok((found, MIGRATIONS.into_iter().filter(|migration| migration.version > found).collect()))
     }
 
+    /// What is still to be said to Citus, where the database is one of its: a statement for each table that is not spread over
+    /// its machines yet. None on every other engine.
+    ///
+    /// # Errors
+    /// [`Broken`] if it cannot be asked.
+    pub async fn unspread(&self) -> Result<Vec<String>, Broken> {
+        let lease = self.inner.pool.take().await?;
+        Ok(spread::due(&lease).await?)
+    }
+
     /// Carries out the migrations that are due; which they were.
     ///
     /// # Errors
@@ -192,6 +205,11 @@ impl Store for PostgresStore {
     fn foresee(&self, foresight: Foresight) {
         // Once: there is one engine.
         let _ = self.inner.pool.surroundings().foresight.set(foresight);
+    }
+
+    fn place_users(&self, places: Places) {
+        // Once, too.
+        let _ = self.inner.pool.surroundings().places.set(places);
     }
 
     fn waiting(&self) -> (usize, usize) {
@@ -225,6 +243,10 @@ impl Store for PostgresStore {
 
     fn session(&self, id: SessionId) -> Answer<'_, Option<SessionRecord>> {
         read!(self, db => session::by_id(db, id))
+    }
+
+    fn session_of_user(&self, user: UserId, id: SessionId) -> Answer<'_, Option<SessionRecord>> {
+        read!(self, db => session::by_user(db, user, id))
     }
 
     fn session_of(&self, grant: GrantRef) -> Answer<'_, Option<SessionRecord>> {
@@ -402,6 +424,10 @@ impl Store for PostgresStore {
 
     fn grant(&self, of: GrantRef) -> Answer<'_, Option<Loaded>> {
         read!(self, db => code::grant(db, of))
+    }
+
+    fn grant_of_user(&self, user: UserId, of: GrantRef) -> Answer<'_, Option<Loaded>> {
+        read!(self, db => code::grant_of_user(db, user, of))
     }
 
     fn use_once(&self, hash: [u8; 32], until: Time) -> Answer<'_, bool> {

@@ -18,7 +18,7 @@ use std::{
 
 use regrant_engine::{
     event::Event,
-    ports::{Foresight, Random},
+    ports::{Foresight, Places, Random},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_postgres::{Client, NoTls, Row, Statement, types::ToSql};
@@ -36,6 +36,8 @@ pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 pub(super) struct Surroundings {
     pub(super) random: Arc<dyn Random>,
     pub(super) foresight: std::sync::OnceLock<Foresight>,
+    /// Says where a user lives.
+    pub(super) places: std::sync::OnceLock<Places>,
     pub(super) listener: Option<Arc<dyn Listener>>,
     pub(super) wants_events: bool,
 }
@@ -240,6 +242,9 @@ impl Db {
             return Ok(statement);
         }
         let statement = self.answered(self.client.prepare(sql)).await?;
+        // Whatever a test sends is held against the rules of engines that spread over machines.
+        #[cfg(test)]
+        super::tests::spread::hold(sql, statement.params())?;
         self.statements.lock().unwrap_or_else(PoisonError::into_inner).insert(sql.to_owned(), statement.clone());
         Ok(statement)
     }

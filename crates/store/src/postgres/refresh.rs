@@ -110,9 +110,12 @@ async fn queue(db: &Db, shard: i32, mail: &Mail) -> Result<(), Fault> {
         .await?
         .is_some();
     if !sent_lately {
+        // Of a user who was deleted nothing is told.
+        if db.row("SELECT 1 FROM users WHERE shard = $1 AND id = $2", &[&shard, &user]).await?.is_none() {
+            return Ok(());
+        }
         db.run(
-            "INSERT INTO outbox (shard, id, user_id, kind, at, data) \
-             SELECT shard, $3, id, $4, $5, $6 FROM users WHERE shard = $1 AND id = $2",
+            "INSERT INTO outbox (shard, user_id, id, kind, at, data) VALUES ($1, $2, $3, $4, $5, $6)",
             &[
                 &shard,
                 &user,

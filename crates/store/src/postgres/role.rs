@@ -1,5 +1,7 @@
 //! Roles, and who has them. What a grant remembers of its user's roles is written when they change.
 
+use std::collections::HashMap;
+
 use regrant_engine::{
     event::{Event, EventKind},
     id::UserId,
@@ -27,16 +29,21 @@ pub(super) async fn add(db: &Db, name: &str, description: Option<&str>, at: Time
 }
 
 pub(super) async fn list(db: &Db) -> Result<Vec<Role>, Fault> {
-    let sql = "SELECT r.name, r.description, r.created_at, count(u.user_id) FROM roles r \
-         LEFT JOIN user_roles u ON u.role = r.name GROUP BY r.name, r.description, r.created_at";
-    let mut roles = Vec::new();
-    for row in db.rows(sql, &[]).await? {
+    // Two statements: a table that is everywhere is not joined with one that is spread, who have none would be lost.
+    let mut users = HashMap::new();
+    for row in db.rows("SELECT role, count(*) FROM user_roles GROUP BY role", &[]).await? {
         let mut columns = Columns::new(&row);
+        users.insert(columns.take::<String>()?, columns.number()?);
+    }
+    let mut roles = Vec::new();
+    for row in db.rows("SELECT name, description, created_at FROM roles", &[]).await? {
+        let mut columns = Columns::new(&row);
+        let name: String = columns.take()?;
         roles.push(Role {
-            name: columns.take()?,
+            users: users.get(&name).copied().unwrap_or_default(),
+            name,
             description: columns.take()?,
             created_at: columns.time()?,
-            users: columns.number()?,
         });
     }
     // By their bytes, and not as the database's language has it.

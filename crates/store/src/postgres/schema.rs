@@ -7,7 +7,12 @@ use std::fmt;
 
 use regrant_engine::ports::Broken;
 
-use super::{fault::Fault, meta, pool::Db, row::Columns};
+use super::{
+    fault::Fault,
+    meta,
+    pool::Db,
+    spread::{self, Engine},
+};
 
 /// A step from one version of the schema to the next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,7 +28,7 @@ pub struct Migration {
 }
 
 /// All of them, in order.
-pub const MIGRATIONS: [Migration; 3] = [
+pub const MIGRATIONS: [Migration; 4] = [
     Migration {
         version: 1,
         name: "initial",
@@ -41,6 +46,12 @@ pub const MIGRATIONS: [Migration; 3] = [
         version: 3,
         name: "device codes",
         sql: include_str!("../../migrations/postgres/0003_device_codes.sql"),
+        oldest: 2,
+    },
+    Migration {
+        version: 7,
+        name: "identifiers beside their user",
+        sql: include_str!("../../migrations/postgres/0007_identifiers.sql"),
         oldest: 2,
     },
 ];
@@ -155,10 +166,13 @@ async fn step_in_transaction(db: &Db) -> Result<Option<Migration>, OpenError> {
 /// Room on each page for new versions of rows, where the engine knows that: a refresh then touches no index (HOT), and vacuum
 /// comes before a table has doubled.
 pub(super) async fn tune(db: &Db) -> Result<(), Fault> {
-    let told = db.row("SELECT version()", &[]).await?;
-    let version: String = told.map_or(Ok(String::new()), |row| Columns::new(&row).take())?;
     // CockroachDB and YugabyteDB keep rows in another way, and know no fill factor.
-    if version.starts_with("PostgreSQL") && !version.contains("YB") {
+    if spread::engine(db).await? == Engine::Other {
+        return Ok(());
+    }
+    // Once: what an operator chose instead stays, and a table that is spread over machines is not altered for nothing.
+    let sql = "SELECT 1 FROM pg_class WHERE oid = to_regclass('grants') AND reloptions IS NOT NULL";
+    if db.row(sql, &[]).await?.is_none() {
         db.client
             .batch_execute(
                 "ALTER TABLE grants SET (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, \

@@ -22,7 +22,7 @@ use super::{
     pool::Db,
     refresh,
     row::{Columns, count as number, shard, uuid},
-    user::ROLES,
+    user::{self, ROLES},
 };
 
 /// Locks a user until the transaction ends: whoever adds to what they hold, or ends several things of it, waits here for
@@ -34,8 +34,7 @@ pub(super) async fn lock_user(db: &Db, shard: i32, user: UserId) -> Result<bool,
 
 /// The same where the shard is not known; it is given back. Two statements: Citus locks no row whose shard it is not told.
 pub(super) async fn lock_known_user(db: &Db, user: UserId) -> Result<Option<i32>, Fault> {
-    let row = db.row("SELECT shard FROM users WHERE id = $1", &[&uuid(user.as_bytes())]).await?;
-    let Some(shard) = row.map(|row| Columns::new(&row).take()).transpose()? else { return Ok(None) };
+    let Some(shard) = user::shard(db, user).await? else { return Ok(None) };
     Ok(lock_user(db, shard, user).await?.then_some(shard))
 }
 
@@ -211,6 +210,20 @@ pub(super) async fn by_id(db: &Db, id: SessionId) -> Result<Option<SessionRecord
     db.row(&SQL, &[&uuid(id.as_bytes())]).await?.as_ref().map(record).transpose()
 }
 
+/// The same where it is known on which shard it is.
+pub(super) async fn by_place(db: &Db, shard: i32, id: SessionId) -> Result<Option<SessionRecord>, Fault> {
+    static SQL: LazyLock<String> = LazyLock::new(|| format!("{} WHERE s.shard = $1 AND s.id = $2", *SELECT));
+    db.row(&SQL, &[&shard, &uuid(id.as_bytes())]).await?.as_ref().map(record).transpose()
+}
+
+/// The same of a session that is this user's, if it is one.
+pub(super) async fn by_user(db: &Db, user: UserId, id: SessionId) -> Result<Option<SessionRecord>, Fault> {
+    match user::shard(db, user).await? {
+        Some(shard) => by_place(db, shard, id).await,
+        None => Ok(None),
+    }
+}
+
 pub(super) async fn by_grant(db: &Db, grant: GrantRef) -> Result<Option<SessionRecord>, Fault> {
     match id_of_grant(db, grant).await? {
         Some(id) => by_id(db, id).await,
@@ -227,19 +240,28 @@ pub(super) async fn id_of_grant(db: &Db, grant: GrantRef) -> Result<Option<Sessi
 
 pub(super) async fn by_secret(db: &Db, id: &GrantId) -> Result<Option<SessionRecord>, Fault> {
     match grant::look(db, id).await?.and_then(|record| record.grant.session) {
-        Some(session) => by_id(db, session).await,
+        Some(session) => by_place(db, shard(id), session).await,
         None => Ok(None),
     }
 }
 
 pub(super) async fn list(db: &Db, filter: SessionFilter) -> Result<Vec<SessionRecord>, Fault> {
-    let by_user = if filter.user.is_some() { "s.user_id = $1" } else { "$1::uuid IS NULL" };
+    let shard = match filter.user {
+        Some(user) => user::shard(db, user).await?,
+        None => None,
+    };
     let living = if filter.ended { "" } else { "AND s.ended_at IS NULL" };
     // Ids sort by creation, and "before the largest id" is every one: the first page and the next are one statement.
-    let sql = format!("{} WHERE {by_user} {living} AND s.id < $2 ORDER BY s.id DESC LIMIT $3", *SELECT);
-    let before = filter.after.map_or([0xff; 16], |id| *id.as_bytes());
-    let user = filter.user.map(|user| uuid(user.as_bytes()));
-    let rows = db.rows(&sql, &[&user, &uuid(&before), &number(filter.limit)]).await?;
+    let sql = |by_user| format!("{} WHERE {by_user} s.id < $1 {living} ORDER BY s.id DESC LIMIT $2", *SELECT);
+    let (before, limit) = (uuid(&filter.after.map_or([0xff; 16], |id| *id.as_bytes())), number(filter.limit));
+    let rows = match (filter.user, shard) {
+        (None, _) => db.rows(&sql(""), &[&before, &limit]).await?,
+        (Some(_), None) => Vec::new(),
+        (Some(user), Some(shard)) => {
+            let sql = sql("s.shard = $3 AND s.user_id = $4 AND");
+            db.rows(&sql, &[&before, &limit, &shard, &uuid(user.as_bytes())]).await?
+        }
+    };
     rows.iter().map(record).collect()
 }
 
@@ -249,10 +271,7 @@ pub(super) async fn count(db: &Db) -> Result<u64, Fault> {
 }
 
 pub(super) async fn end_one(db: &Db, id: SessionId, owner: Option<UserId>, end: End) -> Result<bool, Fault> {
-    let Some((shard, user)) = owner_of(db, id).await? else { return Ok(false) };
-    if owner.is_some_and(|owner| owner != user) {
-        return Ok(false);
-    }
+    let Some((shard, user)) = owner_of(db, id, owner).await? else { return Ok(false) };
     lock_user(db, shard, user).await?;
     // As of now: somebody else may have ended it, or used it, while this waited.
     let Some(open) = open_one(db, shard, id).await? else { return Ok(false) };
@@ -262,9 +281,16 @@ pub(super) async fn end_one(db: &Db, id: SessionId, owner: Option<UserId>, end: 
     end_rows(db, shard, id, user, end).await.map(|()| true)
 }
 
-/// Where a session lives, and whose it is.
-async fn owner_of(db: &Db, id: SessionId) -> Result<Option<(i32, UserId)>, Fault> {
-    let Some(row) = db.row("SELECT shard, user_id FROM sessions WHERE id = $1", &[&uuid(id.as_bytes())]).await? else {
+/// Where a session lives, and whose it is; `None` if it is not that of the owner who is named.
+async fn owner_of(db: &Db, id: SessionId, owner: Option<UserId>) -> Result<Option<(i32, UserId)>, Fault> {
+    let id = uuid(id.as_bytes());
+    if let Some(owner) = owner {
+        let Some(shard) = user::shard(db, owner).await? else { return Ok(None) };
+        let sql = "SELECT 1 FROM sessions WHERE shard = $1 AND id = $2 AND user_id = $3";
+        let found = db.row(sql, &[&shard, &id, &uuid(owner.as_bytes())]).await?;
+        return Ok(found.map(|_| (shard, owner)));
+    }
+    let Some(row) = db.row("SELECT shard, user_id FROM sessions WHERE id = $1", &[&id]).await? else {
         return Ok(None);
     };
     let mut columns = Columns::new(&row);

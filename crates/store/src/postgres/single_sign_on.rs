@@ -11,7 +11,7 @@ use super::{
     fault::Fault,
     pool::Db,
     row::{Columns, shard, uuid},
-    session,
+    session, user,
 };
 
 pub(super) async fn add(db: &Db, new: &NewSignIn) -> Result<bool, Fault> {
@@ -21,7 +21,7 @@ pub(super) async fn add(db: &Db, new: &NewSignIn) -> Result<bool, Fault> {
     let shard = shard(&record.grant.id);
     session::lock_user(db, shard, record.session.user).await?;
     // As of now: nobody ends it before this is over.
-    let Some(record) = session::by_id(db, new.session).await? else {
+    let Some(record) = session::by_place(db, shard, new.session).await? else {
         return Ok(false);
     };
     let same_user =
@@ -50,14 +50,14 @@ pub(super) async fn add(db: &Db, new: &NewSignIn) -> Result<bool, Fault> {
 }
 
 pub(super) async fn find(db: &Db, hash: &[u8; 32]) -> Result<Option<SignInRecord>, Fault> {
-    let sql = "SELECT session_id, auth_time, amr FROM sign_ins WHERE hash = $1";
+    let sql = "SELECT shard, session_id, auth_time, amr FROM sign_ins WHERE hash = $1";
     let Some(row) = db.row(sql, &[&hash.as_slice()]).await? else {
         return Ok(None);
     };
     let mut columns = Columns::new(&row);
-    let session = SessionId::from_bytes(columns.id()?);
+    let (shard, session) = (columns.take()?, SessionId::from_bytes(columns.id()?));
     let authentication = Authentication { auth_time: columns.time()?, amr: columns.words()? };
-    let Some(record) = session::by_id(db, session).await? else {
+    let Some(record) = session::by_place(db, shard, session).await? else {
         return Ok(None);
     };
     let user = owner(db, record.session.user).await?;
@@ -66,7 +66,9 @@ pub(super) async fn find(db: &Db, hash: &[u8; 32]) -> Result<Option<SignInRecord
 
 /// The user, as far as the rules care.
 pub(super) async fn owner(db: &Db, user: UserId) -> Result<Owner, Fault> {
-    let row = db.row("SELECT epoch, disabled_at FROM users WHERE id = $1", &[&uuid(user.as_bytes())]).await?;
+    let Some(shard) = user::shard(db, user).await? else { return Ok(Owner::Gone) };
+    let sql = "SELECT epoch, disabled_at FROM users WHERE shard = $1 AND id = $2";
+    let row = db.row(sql, &[&shard, &uuid(user.as_bytes())]).await?;
     let Some(row) = row else { return Ok(Owner::Gone) };
     let mut columns = Columns::new(&row);
     let epoch = Epoch(columns.number()?);

@@ -324,16 +324,16 @@ async fn events(db: &Db, now: Time, keep: Retention) -> Result<Swept, Fault> {
 async fn retries(db: &Db, now: Time, keep: Retention) -> Result<Swept, Fault> {
     let after = position(db, "sweep.renewals").await?;
     let until = uuid(&first_id_at(now.minus(keep.rotations)));
-    let sql = "SELECT id, at, session_id, kind FROM events WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3";
+    let sql = "SELECT id, shard, at, session_id, kind FROM events WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3";
     let batch = db.rows(sql, &[&uuid(&after), &until, &count(keep.batch)]).await?;
     let (mut removed, mut last) = (0, after);
     for row in &batch {
         let mut columns = Columns::new(row);
-        let id: Uuid = columns.take()?;
+        let (id, shard): (Uuid, i32) = (columns.take()?, columns.take()?);
         last = id.into_bytes();
         let (at, session, kind): (Time, Option<Uuid>, &str) = (columns.time()?, columns.take()?, columns.take()?);
-        if kind == EventKind::Replayed.as_str() && !is_among_the_last(db, session, at, keep).await? {
-            removed += db.run("DELETE FROM events WHERE id = $1", &[&id]).await?;
+        if kind == EventKind::Replayed.as_str() && !is_among_the_last(db, shard, session, at, keep).await? {
+            removed += db.run("DELETE FROM events WHERE shard = $1 AND id = $2", &[&shard, &id]).await?;
         }
     }
     stop_at(db, "sweep.renewals", after, last).await?;
@@ -341,11 +341,17 @@ async fn retries(db: &Db, now: Time, keep: Retention) -> Result<Swept, Fault> {
 }
 
 /// Whether fewer renewals of a session came after `at` than are kept.
-async fn is_among_the_last(db: &Db, session: Option<Uuid>, at: Time, keep: Retention) -> Result<bool, Fault> {
+async fn is_among_the_last(
+    db: &Db,
+    shard: i32,
+    session: Option<Uuid>,
+    at: Time,
+    keep: Retention,
+) -> Result<bool, Fault> {
     let Some(session) = session else { return Ok(false) };
-    let sql = format!("SELECT {COLUMNS}, g.renewals FROM grants g WHERE g.session_id = $1");
+    let sql = format!("SELECT {COLUMNS}, g.renewals FROM grants g WHERE g.shard = $1 AND g.session_id = $2");
     let mut newer = 0;
-    for row in db.rows(&sql, &[&session]).await? {
+    for row in db.rows(&sql, &[&shard, &session]).await? {
         let mut columns = Columns::new(&row);
         let grant = grant::read(&mut columns)?.grant;
         let all = renewals::all(columns.take()?, &grant.context.user_agent, grant.context.prefix);

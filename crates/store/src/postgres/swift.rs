@@ -13,7 +13,7 @@ use std::{
     fmt::Write,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -35,6 +35,7 @@ use super::{
     refresh::attributes,
     renewals,
     row::{Columns, shard, uuid},
+    spread::{self, Engine},
 };
 
 /// How many may wait for a worker.
@@ -132,9 +133,11 @@ fn statement(value: impl Fn(&str) -> String, from: &str, wanted: Wanted) -> Stri
     }
     let _ = write!(sql, " RETURNING {COLUMNS}");
     if wanted == Wanted::Person {
-        sql.push_str(
-            ", (SELECT u.shown FROM users u WHERE u.shard = g.shard AND u.id = g.user_id), \
-             (SELECT u.claims FROM users u WHERE u.shard = g.shard AND u.id = g.user_id)",
+        let _ = write!(
+            sql,
+            ", (SELECT u.shown FROM users u WHERE u.shard = {shard} AND u.id = g.user_id), \
+             (SELECT u.claims FROM users u WHERE u.shard = {shard} AND u.id = g.user_id)",
+            shard = p("shard")
         );
     }
     sql
@@ -227,12 +230,15 @@ pub(super) struct Swifts {
     /// For what tokens tell of roles only, and of the person.
     queues: std::sync::OnceLock<[mpsc::Sender<Waiting>; 2]>,
     workers: usize,
+    /// The engine spreads over machines: each refresh goes alone, also where nobody said so.
+    alone: Arc<AtomicBool>,
     done: Arc<AtomicU64>,
 }
 
 impl Swifts {
     pub(super) fn new(pool: Arc<Pool>, batch: usize, workers: usize) -> Self {
-        Self { pool, batch, queues: std::sync::OnceLock::new(), workers, done: Arc::default() }
+        let queues = std::sync::OnceLock::new();
+        Self { pool, batch, queues, workers, alone: Arc::default(), done: Arc::default() }
     }
 
     /// How many refreshes one statement did.
@@ -249,13 +255,8 @@ impl Swifts {
             return Ok(None);
         }
         let row = match self.batch {
-            0 | 1 => {
-                let lease = self.pool.take().await?;
-                let row = run_alone(&lease, &given, wanted).await?;
-                drop(lease);
-                tell(&self.pool, row.as_slice());
-                row
-            }
+            _ if self.alone.load(Ordering::Relaxed) => self.one(&given, wanted).await?,
+            0 | 1 => self.one(&given, wanted).await?,
             _ => self.wait(swift.presented.grant, given, wanted).await?,
         };
         let Some(verdict) = row.map(|row| verdict(&row, swift, wanted)).transpose()?.flatten() else {
@@ -263,6 +264,14 @@ impl Swifts {
         };
         self.done.fetch_add(1, Ordering::Relaxed);
         Ok(Some(verdict))
+    }
+
+    async fn one(&self, given: &Given, wanted: Wanted) -> Result<Option<Row>, Fault> {
+        let lease = self.pool.take().await?;
+        let row = run_alone(&lease, given, wanted).await?;
+        drop(lease);
+        tell(&self.pool, row.as_slice());
+        Ok(row)
     }
 
     async fn wait(&self, grant: GrantId, given: Given, wanted: Wanted) -> Result<Option<Row>, Fault> {
@@ -282,14 +291,21 @@ impl Swifts {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let waiting = Arc::new(Mutex::new(waiting));
         for _ in 0..self.workers {
-            tokio::spawn(work(Arc::clone(&self.pool), Arc::clone(&waiting), self.batch, wanted));
+            let alone = Arc::clone(&self.alone);
+            tokio::spawn(work(Arc::clone(&self.pool), Arc::clone(&waiting), self.batch, wanted, alone));
         }
         queue
     }
 }
 
 /// Takes what waits, again and again, until nobody is left who could ask.
-async fn work(pool: Arc<Pool>, queue: Arc<Mutex<mpsc::Receiver<Waiting>>>, batch: usize, wanted: Wanted) {
+async fn work(
+    pool: Arc<Pool>,
+    queue: Arc<Mutex<mpsc::Receiver<Waiting>>>,
+    batch: usize,
+    wanted: Wanted,
+    alone: Arc<AtomicBool>,
+) {
     let sql = together(wanted);
     let mut held: Option<Db> = None;
     loop {
@@ -309,7 +325,12 @@ async fn work(pool: Arc<Pool>, queue: Arc<Mutex<mpsc::Receiver<Waiting>>>, batch
         let db = match held.take().filter(Db::is_sound) {
             Some(db) => db,
             None => match connect(&pool).await {
-                Ok(db) => db,
+                Ok(Some(db)) => db,
+                // Whoever waits goes on to the judge, and all that come after go alone.
+                Ok(None) => {
+                    alone.store(true, Ordering::Relaxed);
+                    continue;
+                }
                 // Whoever waits goes on to the judge, and is told why that cannot be asked either.
                 Err(_) => continue,
             },
@@ -357,16 +378,20 @@ fn renewal_of(grant: &Grant) -> Renewal {
     }
 }
 
-/// A connection of a worker's own: its one statement is planned once, row by row through the key.
-async fn connect(pool: &Pool) -> Result<Db, Fault> {
+/// A connection of a worker's own: its one statement is planned once, row by row through the key. None where the engine spreads over
+/// machines: rows of many shards in one statement would be everybody's work.
+async fn connect(pool: &Pool) -> Result<Option<Db>, Fault> {
     let db = pool.connect().await?;
+    if spread::engine(&db).await? != Engine::PostgreSql {
+        return Ok(None);
+    }
     db.client
         .batch_execute(
             "SET plan_cache_mode = force_generic_plan; SET enable_hashjoin = off; SET enable_mergejoin = off; \
              SET enable_seqscan = off; SET enable_bitmapscan = off",
         )
         .await?;
-    Ok(db)
+    Ok(Some(db))
 }
 
 async fn run_alone(db: &Db, given: &Given, wanted: Wanted) -> Result<Option<Row>, Fault> {

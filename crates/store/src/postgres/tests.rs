@@ -13,6 +13,7 @@ pub(crate) mod cluster;
 mod faults;
 mod plans;
 mod rate;
+pub(crate) mod spread;
 
 use std::sync::Arc;
 

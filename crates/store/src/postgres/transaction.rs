@@ -102,7 +102,8 @@ macro_rules! read {
                 };
                 tries += 1;
                 match done {
-                    Err(fault) if tries < 3 && (fault.is_lost() || fault.is_stale_plan()) => lease.forget_statements(),
+                    // A statement that reads may be undone for somebody else's sake, too, on engines that are serializable.
+                    Err(fault) if tries < 3 && (fault.is_lost() || fault.is_passing()) => lease.forget_statements(),
                     done => break done.map_err($crate::postgres::Broken::from),
                 }
             }

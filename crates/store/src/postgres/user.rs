@@ -1,6 +1,6 @@
 //! Users, by the operator.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::LazyLock};
 
 use regrant_engine::{
     event::{Event, EventKind},
@@ -20,9 +20,19 @@ use super::{
     session,
 };
 
-/// The roles of `u`, with a space between: role names have none.
+/// The roles of `u`, with a space between: role names have none. The statement's first parameter is the shard: engines that spread
+/// over machines find one that is named, and not one that is another table's.
 pub(super) const ROLES: &str =
-    "(SELECT string_agg(r.role, ' ') FROM user_roles r WHERE r.shard = u.shard AND r.user_id = u.id)";
+    "(SELECT string_agg(r.role, ' ') FROM user_roles r WHERE r.shard = $1 AND r.user_id = u.id)";
+
+/// On which shard a user lives, or would. The engine tells it by the id alone; where there is none, all shards are asked.
+pub(super) async fn shard(db: &Db, user: UserId) -> Result<Option<i32>, Fault> {
+    if let Some(shard) = db.surroundings.places.get().and_then(|place| place(user)) {
+        return Ok(Some(shard_of(shard)));
+    }
+    let row = db.row("SELECT shard FROM users WHERE id = $1", &[&uuid(user.as_bytes())]).await?;
+    row.map(|row| Columns::new(&row).take()).transpose()
+}
 
 pub(super) async fn add(db: &Db, users: &[NewUser], template: &Event) -> Result<UsersAdded, Fault> {
     // Looked at before anything is written: an outcome leaves nothing behind. Where somebody else is faster, the insert fails,
@@ -56,7 +66,8 @@ fn shard_of(Shard(shard): Shard) -> i32 {
 async fn insert(db: &Db, user: &NewUser) -> Result<(), Fault> {
     let (at, shard, id) = (user.at.millis(), shard_of(user.shard), uuid(user.id.as_bytes()));
     db.run(
-        "INSERT INTO users (shard, id, epoch, disabled_at, shown, claims, created_at) VALUES ($1, $2, 0, $3, $4, $5, $6)",
+        "INSERT INTO users (shard, id, epoch, disabled_at, shown, claims, created_at, identifiers) \
+         VALUES ($1, $2, 0, $3, $4, $5, $6, $7)",
         &[
             &shard,
             &id,
@@ -64,6 +75,7 @@ async fn insert(db: &Db, user: &NewUser) -> Result<(), Fault> {
             &user.identifiers.first().map(|first| first.shown.as_str()),
             &serde_json::to_string(&user.claims)?,
             &at,
+            &serde_json::to_string(&user.identifiers.iter().map(copy).collect::<Vec<_>>())?,
         ],
     )
     .await?;
@@ -114,46 +126,73 @@ pub(super) async fn lock(db: &Db, selector: &UserSelector) -> Result<Option<(i32
 }
 
 pub(super) async fn find(db: &Db, selector: &UserSelector) -> Result<Option<User>, Fault> {
-    let id = match selector {
-        UserSelector::Id(id) => *id,
-        UserSelector::Identifier(identifier) => match owner(db, identifier).await? {
-            Some((_, user)) => user,
-            None => return Ok(None),
-        },
+    let place = match selector {
+        UserSelector::Id(id) => shard(db, *id).await?.map(|shard| (shard, *id)),
+        UserSelector::Identifier(identifier) => owner(db, identifier).await?,
     };
-    Ok(read(db, "u.id = $1 LIMIT $2", id.as_bytes(), 1).await?.pop())
+    match place {
+        Some((shard, id)) => read(db, shard, id).await,
+        None => Ok(None),
+    }
 }
 
 pub(super) async fn list(db: &Db, after: Option<UserId>, limit: u32) -> Result<Vec<User>, Fault> {
     let after = after.map_or([0; 16], |id| *id.as_bytes());
-    read(db, "u.id > $1 ORDER BY u.id LIMIT $2", &after, limit).await
-}
-
-async fn read(db: &Db, condition: &str, id: &[u8; 16], limit: u32) -> Result<Vec<User>, Fault> {
-    let sql = format!(
-        "SELECT u.id, u.shard, u.disabled_at, u.epoch, u.claims, {ROLES}, \
-         EXISTS (SELECT 1 FROM passwords p WHERE p.shard = u.shard AND p.user_id = u.id), u.created_at FROM users u \
-         WHERE {condition}"
-    );
+    let sql = "SELECT shard, id FROM users WHERE id > $1 ORDER BY id LIMIT $2";
     let mut users = Vec::new();
-    for row in db.rows(&sql, &[&uuid(id), &count(limit)]).await? {
+    for row in db.rows(sql, &[&uuid(&after), &count(limit)]).await? {
         let mut columns = Columns::new(&row);
-        let id = UserId::from_bytes(columns.id()?);
-        users.push(User {
-            id,
-            shard: Shard(columns.take::<i32>()?.to_be_bytes()),
-            disabled_at: columns.time_or_none()?,
-            epoch: Epoch(columns.number()?),
-            identifiers: identifiers(db, id).await?,
-            claims: serde_json::from_str(columns.take()?)?,
-            roles: session::sorted(columns.words()?),
-            has_password: columns.take()?,
-            created_at: columns.time()?,
-        });
+        let (shard, id) = (columns.take()?, UserId::from_bytes(columns.id()?));
+        // One who was deleted meanwhile is left out.
+        users.extend(read(db, shard, id).await?);
     }
     Ok(users)
 }
 
+async fn read(db: &Db, shard: i32, id: UserId) -> Result<Option<User>, Fault> {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "SELECT u.disabled_at, u.epoch, u.claims, {ROLES}, \
+             EXISTS (SELECT 1 FROM passwords p WHERE p.shard = $1 AND p.user_id = u.id), u.created_at, u.identifiers \
+             FROM users u WHERE u.shard = $1 AND u.id = $2"
+        )
+    });
+    let Some(row) = db.row(&SQL, &[&shard, &uuid(id.as_bytes())]).await? else { return Ok(None) };
+    let mut columns = Columns::new(&row);
+    Ok(Some(User {
+        id,
+        shard: Shard(shard.to_be_bytes()),
+        disabled_at: columns.time_or_none()?,
+        epoch: Epoch(columns.number()?),
+        claims: serde_json::from_str(columns.take()?)?,
+        roles: session::sorted(columns.words()?),
+        has_password: columns.take()?,
+        created_at: columns.time()?,
+        identifiers: match columns.take::<Option<&str>>()? {
+            Some(copies) => {
+                let copies: Vec<Copy> = serde_json::from_str(copies)?;
+                copies.into_iter().map(original).collect::<Result<_, _>>()?
+            }
+            None => identifiers(db, id).await?,
+        },
+    }))
+}
+
+/// An identifier as it is kept beside its user, where it is written once, with the user: its kind, its value, how it is shown, and
+/// when it was verified.
+type Copy = (String, String, String, Option<i64>);
+
+fn copy(known: &Identified) -> Copy {
+    let Identified { identifier, shown, verified_at } = known;
+    (identifier.kind.as_str().to_owned(), identifier.value.clone(), shown.clone(), verified_at.map(Time::millis))
+}
+
+fn original((kind, value, shown, verified_at): Copy) -> Result<Identified, Fault> {
+    let identifier = Identifier { kind: kind.parse()?, value };
+    Ok(Identified { identifier, shown, verified_at: verified_at.map(Time::from_millis) })
+}
+
+/// The identifiers of a user whom an older version wrote.
 async fn identifiers(db: &Db, user: UserId) -> Result<Vec<Identified>, Fault> {
     let sql = "SELECT kind, value, shown, verified_at FROM identifiers WHERE user_id = $1 ORDER BY position";
     let mut identifiers = Vec::new();
