@@ -8,6 +8,7 @@ use unicode_normalization::UnicodeNormalization;
 use crate::{
     By, Engine,
     claims::{LONGEST_NAME, MOST_MAPPED_BYTES},
+    client::is_hidden,
     event::{Event, EventKind},
     factor::password::{Busy, Weakness},
     id::{Epoch, UserId},
@@ -91,8 +92,10 @@ pub enum IdentifierError {
     Empty,
     /// Longer than [`Identifier::LONGEST`] bytes.
     TooLong,
-    /// White space or a control character within.
+    /// White space, a control character or one that is not seen within.
     ForeignCharacter,
+    /// It is written like a user's id, and commands take either.
+    LikeAnId,
     /// An e-mail address needs one `@` with something on both sides.
     NotAnAddress,
 }
@@ -102,7 +105,8 @@ impl fmt::Display for IdentifierError {
         match self {
             Self::Empty => f.write_str("it is empty"),
             Self::TooLong => write!(f, "it is longer than {} bytes", Identifier::LONGEST),
-            Self::ForeignCharacter => f.write_str("it contains white space or a control character"),
+            Self::ForeignCharacter => f.write_str("it contains white space, or a character that is not seen"),
+            Self::LikeAnId => f.write_str("it is written like the id of a user, and could be taken for another one's"),
             Self::NotAnAddress => {
                 f.write_str("it is not an e-mail address: expected one \"@\" with text on both sides")
             }
@@ -150,8 +154,10 @@ fn normalised(text: &str) -> Result<String, IdentifierError> {
         Err(IdentifierError::Empty)
     } else if value.len() > Identifier::LONGEST {
         Err(IdentifierError::TooLong)
-    } else if value.chars().any(|c| c.is_whitespace() || c.is_control()) {
+    } else if value.chars().any(|c| c.is_whitespace() || is_hidden(c)) {
         Err(IdentifierError::ForeignCharacter)
+    } else if value.parse::<UserId>().is_ok() {
+        Err(IdentifierError::LikeAnId)
     } else {
         Ok(value)
     }

@@ -36,7 +36,7 @@ const STAGING: &str = "restore-";
 
 /// Copies the store in `directory` to `target`, which must not be there yet.
 pub(crate) fn back_up(directory: &Path, key_file: &Path, target: &Path) -> Result<Reply, HomeError> {
-    if !home::has_store(directory) {
+    if !home::has_store(directory)? {
         return Err(HomeError::NoStore(directory.to_owned()));
     }
     let shown = target.display();
@@ -48,6 +48,12 @@ pub(crate) fn back_up(directory: &Path, key_file: &Path, target: &Path) -> Resul
     let store = home::store_file(directory);
     let failed = |error: io::Error| HomeError::File(format!("cannot write {shown}: {error}"));
     let beside = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !beside.is_dir() {
+        return Err(HomeError::File(format!(
+            "cannot write {shown}: there is no directory {}; make it, or name another file",
+            beside.display()
+        )));
+    }
     // 0600 from the first byte, and gone if we do not come to the end.
     let draft = tempfile::Builder::new().prefix(".regrant.db.backup-").tempfile_in(beside).map_err(failed)?;
     let identity = || fs::metadata(&store).map(|metadata| (metadata.dev(), metadata.ino()));
@@ -91,6 +97,13 @@ pub(crate) async fn restore(
     let now = SystemClock.now();
     let unreadable = |error: OpenError| HomeError::File(format!("{shown} cannot be restored: {error}"));
     // Before anything is made: a mistyped name leaves nothing behind.
+    match fs::metadata(file) {
+        Ok(found) if found.is_file() => {}
+        Ok(_) => return Err(HomeError::File(format!("{shown} is no file: name what \"regrant backup\" made"))),
+        Err(error) => {
+            return Err(HomeError::File(format!("cannot read {shown}: {error}; name what \"regrant backup\" made")));
+        }
+    }
     let contents = backup::inspect(file, now).map_err(unreadable)?;
     home::make_directory(directory)?;
     let _lock = home::lock(directory)?;
@@ -114,7 +127,7 @@ pub(crate) async fn restore(
     let ended = prepare(config, staging.path(), key_file, keep_sessions).await?;
     File::open(&copy).and_then(|copy| copy.sync_all()).map_err(failed)?;
 
-    let old = home::has_store(directory).then_some(store.as_path());
+    let old = home::has_store(directory)?.then_some(store.as_path());
     let revived = match (old, keep_sessions) {
         (Some(old), true) => backup::live_only_in(&copy, old, now).ok(),
         _ => None,

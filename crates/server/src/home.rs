@@ -177,13 +177,14 @@ impl Home {
         options: Options,
     ) -> Result<Self, HomeError> {
         let database = store_file(directory);
-        let exists = database.exists();
-        if !exists && missing == Missing::Refuse {
+        if !has_store(directory)? && missing == Missing::Refuse {
             return Err(HomeError::NoStore(directory.to_owned()));
         }
         make_directory(directory)?;
         check_modes(directory, &database)?;
         let lock = lock(directory)?;
+        // Asked again under the lock: whoever had it a moment ago may have made the store, and it is not made twice.
+        let exists = has_store(directory)?;
         let random = Arc::new(SystemSource::new());
         let key_file = self::key_file(directory, key_file);
         let mut made_keys = false;
@@ -346,8 +347,8 @@ pub(crate) fn make_directory(directory: &Path) -> Result<(), HomeError> {
 
 /// Looks at what is there already: who else could write it, and whether it is a store at all.
 fn check_modes(directory: &Path, database: &Path) -> Result<(), HomeError> {
-    let mode = |path: &Path| fs::metadata(path).map(|found| (found.permissions().mode() & 0o777, found.len()));
-    if let Ok((mode, _)) = mode(directory)
+    let mode = |found: &fs::Metadata| found.permissions().mode() & 0o777;
+    if let Ok(mode) = fs::metadata(directory).as_ref().map(mode)
         && mode & 0o022 != 0
     {
         return Err(HomeError::File(format!(
@@ -355,11 +356,16 @@ fn check_modes(directory: &Path, database: &Path) -> Result<(), HomeError> {
             directory.display()
         )));
     }
-    let Ok((mode, length)) = mode(database) else {
+    let Ok(found) = fs::metadata(database) else {
         return Ok(());
     };
-    let shown = database.display();
-    if length == 0 {
+    let (mode, shown) = (mode(&found), database.display());
+    if !found.is_file() {
+        return Err(HomeError::File(format!(
+            "{shown} is no file, and so no store: restore a backup, or name the right directory with --data"
+        )));
+    }
+    if found.len() == 0 {
         return Err(HomeError::File(format!(
             "{shown} is empty, and no store ever is: restore a backup, or remove the file to begin anew"
         )));
@@ -389,6 +395,10 @@ fn make_store(directory: &Path, database: &Path, random: &Arc<dyn Random>) -> Re
         // A sync that fails here is told like any other error: nothing was acknowledged yet.
         let store = SqliteStore::open(&draft, Arc::clone(random), Box::new(|_| {})).map_err(|error| failed(&error))?;
         drop(store);
+        // We hold the lock and have looked: this is for a mistake of ours. What a rename replaces is gone.
+        if fs::symlink_metadata(database).is_ok() {
+            return Err(failed(&"there is one already, and it is not replaced"));
+        }
         let synced = file.sync_all().and_then(|()| fs::rename(&draft, database));
         synced.and_then(|()| File::open(directory)?.sync_all()).map_err(|error| failed(&error))
     })();
@@ -442,9 +452,14 @@ pub(crate) fn kept_stores(directory: &Path) -> Vec<PathBuf> {
     stores
 }
 
-/// Whether `directory` holds a store.
-pub(crate) fn has_store(directory: &Path) -> bool {
-    fs::exists(store_file(directory)).unwrap_or(false)
+/// Whether `directory` holds a store. Where that cannot be seen is not "no": a new one would be made, or missed.
+pub(crate) fn has_store(directory: &Path) -> Result<bool, HomeError> {
+    fs::exists(store_file(directory)).map_err(|error| {
+        HomeError::File(format!(
+            "cannot look into the data directory {}: {error}; name the right one with --data, as a user that may use it",
+            directory.display()
+        ))
+    })
 }
 
 /// The store of `directory`.
@@ -455,4 +470,27 @@ pub(crate) fn store_file(directory: &Path) -> PathBuf {
 /// The key file of `directory`, unless another one is named.
 pub(crate) fn key_file(directory: &Path, named: Option<&Path>) -> PathBuf {
     named.map_or_else(|| directory.join("keys.toml"), Path::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, sync::Arc};
+
+    use regrant_engine::ports::Random;
+
+    use super::{make_store, store_file};
+    use crate::system::SystemSource;
+
+    #[test]
+    fn a_store_that_is_there_is_never_replaced_by_a_new_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let random: Arc<dyn Random> = Arc::new(SystemSource::new());
+        let file = store_file(directory.path());
+        make_store(directory.path(), &file, &random).unwrap();
+        let first = fs::read(&file).unwrap();
+        let said = make_store(directory.path(), &file, &random).unwrap_err().to_string();
+        assert!(said.contains("there is one already"), "{said}");
+        assert!(fs::read(&file).unwrap() == first, "it was left as it is");
+        assert!(!directory.path().join("regrant.db.new").exists(), "no draft stays behind");
+    }
 }

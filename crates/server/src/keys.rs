@@ -80,6 +80,10 @@ fn read_written(file: &Path) -> Result<Option<Written>, KeyFileError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(KeyFileError(format!("cannot read the key file {shown}: {error}"))),
     };
+    // Of a pipe nobody may ever write the end, and it could not be read again.
+    if !metadata.is_file() {
+        return Err(KeyFileError(format!("the key file {shown} is no file: put it back from your backup of it")));
+    }
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(KeyFileError(format!(

@@ -12,7 +12,7 @@ mod watch;
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::config::{Config, ConfigError, LogFormat};
 
@@ -23,6 +23,14 @@ pub(crate) use watch::{Watch, Watching};
 /// What is written.
 pub(crate) fn filter(config: &Config) -> Result<EnvFilter, ConfigError> {
     let level = &config.log.level;
+    // A filter's bare word that is no level is a module's name to tracing: with a typo nothing would ever be logged.
+    let bare = level.split(',').map(str::trim).filter(|part| !part.contains(['=', '[', ']', '}', ':']));
+    if let Some(word) = bare.into_iter().find(|word| word.parse::<LevelFilter>().is_err()) {
+        return Err(ConfigError(format!(
+            "log.level: \"{word}\" is no level; there are error, warn, info, debug, trace and off, and filters as \
+             \"info,regrant=debug\""
+        )));
+    }
     EnvFilter::try_new(level)
         .map_err(|error| ConfigError(format!("log.level: \"{level}\" is not a level or a filter: {error}")))
 }

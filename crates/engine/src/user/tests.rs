@@ -59,6 +59,9 @@ fn what_cannot_be_an_identifier_says_why() {
         ("ada\0", IdentifierError::ForeignCharacter),
         ("ada\u{7f}x", IdentifierError::ForeignCharacter),
         ("ada\u{2003}x@example.org", IdentifierError::ForeignCharacter),
+        ("ada\u{202e}x@example.org", IdentifierError::ForeignCharacter),
+        ("usr_01a2015ae48e70008002ab56fb8eed27", IdentifierError::LikeAnId),
+        (" USR_01A2015AE48E70008002AB56FB8EED27 ", IdentifierError::LikeAnId),
         ("ada@", IdentifierError::NotAnAddress),
         ("@example.org", IdentifierError::NotAnAddress),
         ("@", IdentifierError::NotAnAddress),
@@ -68,6 +71,7 @@ fn what_cannot_be_an_identifier_says_why() {
     for (text, why) in cases {
         assert_eq!(Identifier::parse(text), Err(why), "{text:?}");
     }
+    assert!(Identifier::parse("usr_01a2015ae48e70008002ab56fb8eed27@example.org").is_ok());
     assert_eq!(Identifier::email("ada"), Err(IdentifierError::NotAnAddress));
     assert_eq!(Identifier::email(" "), Err(IdentifierError::Empty));
 }

@@ -337,7 +337,7 @@ fn alone(arguments: &Arguments, place: &Place, command: Command) -> Result<Resul
     let missing = if command.may_create() { Missing::Create } else { Missing::Refuse };
     if let Place::Directory(directory) = place
         && missing == Missing::Refuse
-        && !home::has_store(directory)
+        && !home::has_store(directory)?
     {
         return Err(HomeError::NoStore(directory.to_owned()).into());
     }

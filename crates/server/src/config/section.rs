@@ -247,12 +247,17 @@ impl<'de> Deserialize<'de> for Duration {
         enum Written {
             Seconds(u64),
             Text(String),
+            // Negative, broken, or no number at all: the sentence must say what is expected.
+            Other(serde::de::IgnoredAny),
         }
         let parsed = match Written::deserialize(deserializer)? {
             Written::Seconds(seconds) => {
                 super::duration::seconds(seconds).ok_or_else(|| format!("{seconds} seconds are longer than ten years"))
             }
             Written::Text(text) => super::duration::parse(&text),
+            Written::Other(_) => {
+                Err("this is not a length of time; write it like \"15m\", \"7 days\" or 900 (seconds)".to_owned())
+            }
         };
         parsed.map(Self).map_err(serde::de::Error::custom)
     }

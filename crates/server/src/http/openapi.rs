@@ -133,8 +133,14 @@ fn refusals(operation: &str) -> Vec<ApiError> {
         "ready" => vec![vec![ApiError::Broken(Broken::Overloaded)]],
         name if name.starts_with("admin_") => {
             let own = [ApiError::NotSignedIn, ApiError::AccessToken, ApiError::NotAdmin, ApiError::NotFound];
-            let why = ApiError::Declined("There is a user with this identifier already.".to_owned());
-            vec![body(), own.into(), vec![why, ApiError::PreconditionFailed], busy()]
+            if ADMIN_READS.contains(&name) {
+                // They have no body, change nothing, and so can be refused for less.
+                let query = ApiError::InvalidRequest("limit must be a number from 1 to 200.".to_owned());
+                vec![vec![query], own.into(), busy()]
+            } else {
+                let why = ApiError::Declined("There is a user with this identifier already.".to_owned());
+                vec![body(), own.into(), vec![why, ApiError::PreconditionFailed], busy()]
+            }
         }
         _ => return vec![host_missing()],
     };
@@ -192,6 +198,25 @@ const OPERATIONS: [&str; 44] = [
     "admin_keys",
     "admin_rotate_keys",
     "admin_retire_key",
+    "admin_events",
+    "admin_explain",
+];
+
+/// Those of the admin API that are a GET.
+const ADMIN_READS: [&str; 15] = [
+    "admin_users",
+    "admin_user",
+    "admin_roles",
+    "admin_role",
+    "admin_clients",
+    "admin_client",
+    "admin_resources",
+    "admin_resource",
+    "admin_sessions",
+    "admin_session",
+    "admin_grants",
+    "admin_consents",
+    "admin_keys",
     "admin_events",
     "admin_explain",
 ];

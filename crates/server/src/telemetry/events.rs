@@ -24,6 +24,7 @@ use std::{
 
 use prometheus_client::metrics::counter::Counter;
 use regrant_engine::event::Event;
+use rustix::fs::{OFlags, fcntl_setfl};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
@@ -71,6 +72,21 @@ enum Message {
 }
 
 impl EventStream {
+    /// Whether it could be opened, as far as that can be seen without making the file.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong and how to mend it.
+    pub(crate) fn check(to: &Path) -> Result<(), String> {
+        let directory = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let seen = match std::fs::metadata(directory) {
+            Ok(_) if to == Path::new(STANDARD_OUTPUT) => Ok(()),
+            Ok(found) if !found.is_dir() => Err(io::ErrorKind::NotADirectory.into()),
+            Ok(_) if to.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+            seen => seen.map(|_| ()),
+        };
+        seen.map_err(|error| cannot_open(to, &error))
+    }
+
     /// Opens it. On the runtime, whose signals it hears.
     ///
     /// # Errors
@@ -207,13 +223,7 @@ impl Sink {
         } else {
             (append(to), Some(to.to_owned()))
         };
-        let file = file.map_err(|error| {
-            format!(
-                "events.stream: cannot open {}: {error}; name a file in a directory that exists and that we may write to, or \
-                 \"{STANDARD_OUTPUT}\"",
-                to.display()
-            )
-        })?;
+        let file = file.map_err(|error| cannot_open(to, &error))?;
         Ok(Self { file, path, failing: false })
     }
 
@@ -251,8 +261,21 @@ impl Sink {
 }
 
 /// Events name people and places: for our own eyes.
+fn cannot_open(to: &Path, error: &io::Error) -> String {
+    format!(
+        "events.stream: cannot open {}: {error}; name a file in a directory that exists and that we may write to, or \
+         \"{STANDARD_OUTPUT}\"",
+        to.display()
+    )
+}
+
 fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    let not_waiting = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    // A pipe that nobody has open to read would hold up the start, without a word: now it is an error.
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(not_waiting).open(path)?;
+    // Written to it is as ever, by a thread that may wait.
+    fcntl_setfl(&file, OFlags::APPEND)?;
+    Ok(file)
 }
 
 #[cfg(test)]

@@ -106,6 +106,12 @@ pub(crate) struct Sender {
 /// # Errors
 /// A sentence that says what is wrong and how to mend it.
 pub(crate) fn to(base: &str) -> Result<(Spans, Sender), String> {
+    // Before anything that would repeat it: what stands there may be a password, and it is sent to nobody.
+    if base.split(['/', '?', '#']).nth(2).is_some_and(|authority| authority.contains('@')) {
+        return Err("log.otlp has a user name or password in it, and none is sent; write it like \
+                    \"http://127.0.0.1:4318\""
+            .to_owned());
+    }
     let wrong = |why: &str| format!("log.otlp: \"{base}\" {why}; write it like \"http://127.0.0.1:4318\"");
     let collector: Uri =
         format!("{}/v1/traces", base.trim_end_matches('/')).parse().map_err(|_| wrong("is not a URL"))?;
@@ -247,6 +253,9 @@ mod tests {
     fn only_a_collector_in_plain_http_is_taken() {
         for wrong in ["https://collector.example", "127.0.0.1:4318", "ftp://x", "not a url", ""] {
             assert!(to(wrong).is_err_and(|why| why.contains("log.otlp")), "{wrong}");
+        }
+        for secret in ["http://ada:rosebud@collector:4318", "https://rosebud@collector/x"] {
+            assert!(to(secret).is_err_and(|why| why.contains("log.otlp") && !why.contains("rosebud")), "{secret}");
         }
         let address = |base| to(base).map(|(_, sender)| (sender.address, sender.collector.path().to_owned()));
         let path = "/v1/traces".to_owned();

@@ -47,6 +47,7 @@ impl Watch {
         {
             return Err(format!("metrics.listen: {listen} does not end in a port; write it like \"127.0.0.1:9464\""));
         }
+        config.events.stream.as_deref().map_or(Ok(()), EventStream::check)?;
         config.log.otlp.as_deref().map_or(Ok(()), |base| otlp::to(base).map(|_| ()))
     }
 

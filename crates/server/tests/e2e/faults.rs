@@ -7,6 +7,7 @@ use std::{
     io::{Read, Seek, SeekFrom, Write},
     os::unix::fs::PermissionsExt,
     path::Path,
+    process::Command,
 };
 
 use crate::support::{EMAIL, FaultyDisk, Home, PASSWORD, eventually};
@@ -121,6 +122,12 @@ fn a_damaged_key_file_is_refused_without_showing_a_secret() {
     }
     fs::write(&keys, [0xff, 0xfe, 0x00]).unwrap();
     home.serve_in_vain(&[]).complains(2, &["keys.toml"]);
+    // Of a pipe nobody may ever write the end: a start must not wait for it.
+    let aside = home.path("aside");
+    fs::rename(&keys, &aside).unwrap();
+    assert!(Command::new("mkfifo").args(["-m", "600"]).arg(&keys).status().unwrap().success());
+    home.serve_in_vain(&[]).complains(2, &["keys.toml", "no file", "backup"]);
+    fs::rename(&aside, &keys).unwrap();
     fs::write(&keys, own).unwrap();
     home.serve();
 }
@@ -129,8 +136,9 @@ fn a_damaged_key_file_is_refused_without_showing_a_secret() {
 fn a_data_directory_that_cannot_be_made_is_a_clear_error() {
     let home = Home::new();
     fs::write(home.path("file"), "not a directory").unwrap();
-    home.with_data("file").serve_in_vain(&[]).complains(2, &["file"]);
-    home.with_data("file/below").serve_in_vain(&[]).complains(2, &["cannot make the data directory", "file/below"]);
+    home.with_data("file").serve_in_vain(&[]).complains(2, &["file", "Not a directory", "--data"]);
+    home.with_data("file").regrant(&["user", "list"]).complains(2, &["file", "Not a directory"]);
+    home.with_data("file/below").serve_in_vain(&[]).complains(2, &["data directory", "file/below", "--data"]);
     // Nobody, root either, makes files there.
     home.with_data("/proc/regrant")
         .serve_in_vain(&[])
@@ -181,6 +189,10 @@ fn an_empty_store_file_is_refused_and_not_begun_anew() {
     fs::write(&file, "").unwrap();
     home.serve_in_vain(&[]).complains(2, &["regrant.db", "is empty", "restore a backup"]);
     assert_eq!(fs::metadata(&file).unwrap().len(), 0, "it was left alone");
+    // Nor is a directory of its name: "chmod 600" would be the wrong advice.
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    home.serve_in_vain(&[]).complains(2, &["regrant.db", "is no file", "restore a backup"]);
 }
 
 #[test]

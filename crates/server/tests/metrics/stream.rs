@@ -98,6 +98,8 @@ fn a_stream_that_nobody_reads_keeps_nobody_waiting() {
     let home = streaming_to("pipe");
     let pipe = home.path("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Without a reader a start says so, and does not wait for one.
+    home.serve_in_vain(&[]).complains(2, &["events.stream", "pipe"]);
     // Open at both ends, so that neither end waits for the other.
     let held = OpenOptions::new().read(true).write(true).mode(0o600).open(&pipe).unwrap();
     let mut server = home.serve();

@@ -174,7 +174,8 @@ fn what_is_no_backup_changes_nothing() {
     let before = users(&home);
     let good = back_up(&home, "good.db");
     let bad = home.path("bad.db");
-    home.regrant(&restoring(&home.path("nowhere.db"), &[])).complains(2, &["nowhere.db"]);
+    home.regrant(&restoring(&home.path("nowhere.db"), &[]))
+        .complains(2, &["nowhere.db", "No such file", "regrant backup"]);
     fs::write(&bad, "").unwrap();
     home.regrant(&restoring(&bad, &[])).complains(2, &["not a Regrant store"]);
     fs::write(&bad, "this is not a store at all, whatever its name says").unwrap();
@@ -188,7 +189,8 @@ fn what_is_no_backup_changes_nothing() {
     fs::write(&bad, &bytes).unwrap();
     home.regrant(&restoring(&bad, &[])).complains(2, &["bad.db", "cannot be restored"]);
     home.regrant(&restoring(&home.data().join("regrant.db"), &[])).complains(2, &["the store itself"]);
-    home.regrant(&["backup", "/nowhere/backup.db"]).complains(2, &["/nowhere/backup.db"]);
+    home.regrant(&["backup", "/nowhere/backup.db"]).complains(2, &["/nowhere/backup.db", "no directory /nowhere;"]);
+    home.regrant(&restoring(&home.path(""), &[])).complains(2, &["is no file", "regrant backup"]);
     home.with_data("nothing").regrant(&["backup", "x.db"]).complains(2, &["no store"]);
     assert_eq!(users(&home), before);
     assert_eq!(names(home.data(), "regrant.db"), [home.data().join("regrant.db")]);

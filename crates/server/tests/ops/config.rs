@@ -82,10 +82,19 @@ fn what_is_wrong_is_told_with_its_place() {
         ("[server]\ntls_key = \"a\"\n", &["tls_certificate"]),
         ("[server]\ntls_key = \"no.key\"\ntls_certificate = \"no.pem\"\n", &["no.pem"]),
         ("[log]\nlevel = \"lo=ud=er\"\n", &["log.level"]),
+        // To tracing a bare word is a module: a typo would silence the whole log.
+        ("[log]\nlevel = \"inof\"\n", &["log.level", "\"inof\"", "info"]),
+        ("[log]\nlevel = \"info,debgu\"\n", &["log.level", "\"debgu\""]),
+        ("[events]\nstream = \"no/such/directory/events.jsonl\"\n", &["events.stream", "no/such/directory"]),
+        ("[events]\nstream = \"/\"\n", &["events.stream", "cannot open /"]),
+        ("[log]\notlp = \"http://ada:rosebud@127.0.0.1:4318\"\n", &["log.otlp", "password"]),
+        ("[tokens]\naccess_lifetime = -5\n", &["regrant.toml, line 2", "15m"]),
+        ("[tokens]\naccess_lifetime = true\n", &["regrant.toml, line 2", "15m"]),
     ] {
         fs::write(&file, text).unwrap();
         let said = home.regrant(&["config", "check"]).complains(2, words);
         assert_eq!(said.err.lines().count(), 1, "{}", said.err);
+        assert!(!said.err.contains("rosebud"), "{}", said.err);
         assert_eq!(said.out, "");
     }
     fs::write(&file, "[session]\nper_user = 7\n").unwrap();

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::Path, time::Duration};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, ffi};
 
 use super::{fault::Fault, grants::old_rows};
 
@@ -59,6 +59,9 @@ impl fmt::Display for OpenError {
                         "it cannot be opened for writing ({error}); check the permissions of the directory and the file"
                     )
                 }
+                Some(ErrorCode::SystemIoFailure) => {
+                    write!(f, "the disk cannot be used ({error}); see that it is not full, and does not fail")
+                }
                 _ => write!(f, "it cannot be opened: {error}"),
             },
         }
@@ -88,6 +91,10 @@ impl From<rusqlite::Error> for OpenError {
 pub(super) fn open_for_writing(file: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(file, flags)?;
+    // Where SQLite may not write it opens for reading, silently, and the first transaction would fail.
+    if db.is_readonly("main")? {
+        return Err(OpenError::Failed(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY), None)));
+    }
     harden(&db)?;
     check_identity(&db)?;
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;

@@ -76,6 +76,9 @@ fn every_operation_has_a_name_of_its_own_and_its_refusals() {
         assert!(responses.contains_key("400"), "{method} {path}: any request may be without Host");
         let successes = ["200", "201", "204"].iter().filter(|status| responses.contains_key(**status)).count();
         assert_eq!(successes, 1, "{method} {path}");
+        let of_writes =
+            ["408", "409", "412", "413", "415"].into_iter().filter(|status| responses.contains_key(*status));
+        assert!(method != "get" || of_writes.count() == 0, "{method} {path}: it has no body and changes nothing");
         for (status, response) in responses.iter().filter(|(status, _)| ["429", "503"].contains(&status.as_str())) {
             assert_eq!(response["headers"]["Retry-After"]["required"], true, "{method} {path} {status}");
         }
