@@ -255,6 +255,17 @@ pub struct Swept {
     pub more: bool,
 }
 
+/// What became of going on with long work.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Carried {
+    /// Nothing is left to do.
+    Done,
+    /// A batch was done, and there may be more.
+    More,
+    /// Another node does it.
+    Elsewhere,
+}
+
 /// What a sweep may remove.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Retention {
@@ -729,6 +740,10 @@ pub trait Store: Send + Sync {
 
     /// Writes passed deadlines and removes what is past its retention, a batch of each.
     fn sweep(&self, now: Time, retention: Retention) -> Answer<'_, Swept>;
+    /// Goes on by a batch with what a change of the tables left to be done beside the requests.
+    fn carry_on(&self) -> Answer<'_, Carried> {
+        Box::pin(async { Ok(Carried::Done) })
+    }
     /// Whether the store can write: a row is written and on disk.
     fn ready(&self, now: Time) -> Answer<'_, ()>;
 }
