@@ -2,6 +2,7 @@
 //!
 //! * `test` ([`mod@test`]): everything that must hold before a commit; CI runs the same.
 //! * `package` ([`mod@package`]): the Debian package and what goes with it, built and tried.
+//! * `upgrade` ([`mod@upgrade`]): the version before and this one on one store, and the way back.
 //! * `simulate` ([`mod@simulate`]): the simulation that chose the defaults of the rotation protocol.
 
 mod command;
@@ -10,6 +11,7 @@ mod package;
 mod prerequisites;
 mod simulate;
 mod test;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -20,6 +22,7 @@ fn main() -> ExitCode {
     match task.as_deref() {
         Some("test") => test::run(&args),
         Some("package") => package::run(&args),
+        Some("upgrade") => upgrade::run(&args),
         Some("simulate") => simulate::run(args),
         Some("help" | "--help" | "-h") => {
             println!("{}", help());
@@ -42,6 +45,7 @@ fn help() -> String {
         "\
 cargo xtask test [--only STEP[,STEP…]]    check everything, in this order, up to the first failure
 cargo xtask package [--no-try]            build the Debian package, the list of what is in it and their checksums; try them
+cargo xtask upgrade [--from REVISION]     the last tag's binary beside this one, and the way back
 cargo xtask simulate …                    simulate the rotation protocol
 
 Steps of `test`:

@@ -53,7 +53,7 @@ pub use refresh::{Facts, Foresight, Judge, Loaded, Tags, Verdict, Wanted};
 pub use resource::{ResourceAdded, ResourceRemoved, ResourcesKept};
 pub use session::{NewSession, Opened, SessionFilter};
 pub use single_sign_on::{NewSignIn, SignInRecord};
-pub use sweep::{Retention, Swept};
+pub use sweep::{Carried, Retention, Swept};
 pub use user::{PasswordChange, PasswordChanged, Places, RoleChanged, UserChanged, UserSelector, UsersAdded};
 
 /// The time of day. `SystemClock` in the server is the one that reads it.
@@ -326,6 +326,10 @@ pub trait Store: Send + Sync {
 
     /// Writes passed deadlines and removes what is past its retention, a batch of each.
     fn sweep(&self, now: Time, retention: Retention) -> Answer<'_, Swept>;
+    /// Goes on by a batch with what a change of the tables left to be done beside the requests.
+    fn carry_on(&self) -> Answer<'_, Carried> {
+        Box::pin(async { Ok(Carried::Done) })
+    }
     /// Whether the store can write: a row is written and on disk.
     fn ready(&self, now: Time) -> Answer<'_, ()>;
 }

@@ -1,4 +1,4 @@
-//! What runs beside the requests: the sweep, the upkeep of the keys, and what applications are told.
+//! What runs beside the requests: the sweep, the upkeep of the keys, what applications are told, and the long work of migrations.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -6,6 +6,7 @@ use regrant_engine::{
     Engine,
     backchannel_logout::{self, Answered, Notice, Outcome, Request},
     id::ClientId,
+    ports::Carried,
 };
 use tokio::{
     sync::oneshot,
@@ -80,6 +81,32 @@ pub(crate) async fn sweep(engine: Arc<Engine>) {
                 }
             }
         }
+    }
+}
+
+/// How soon another node's death is noticed that was at long work, and how long is waited after a failure.
+const LONG_WORK_EVERY: Duration = Duration::from_secs(10);
+/// Between two batches is at least so much.
+const LONG_WORK_REST: Duration = Duration::from_millis(20);
+
+/// Does what the last change of the tables left to be done beside the requests, until nothing of it is left.
+pub(crate) async fn long_work(engine: Arc<Engine>) {
+    loop {
+        let began = Stopwatch::start();
+        let rest = match engine.store.carry_on().await {
+            Ok(Carried::Done) => return,
+            // As long as the batch took: the requests have the other half at least.
+            Ok(Carried::More) => began.elapsed().clamp(LONG_WORK_REST, LONG_WORK_EVERY),
+            Ok(Carried::Elsewhere) => LONG_WORK_EVERY,
+            Err(broken) => {
+                tracing::warn!(%broken, "the long work of a migration could not go on; it is tried again");
+                LONG_WORK_EVERY
+            }
+        };
+        let mut tick = tokio::time::interval(rest);
+        // The first one is now.
+        tick.tick().await;
+        tick.tick().await;
     }
 }
 

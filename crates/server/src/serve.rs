@@ -87,6 +87,7 @@ pub(crate) struct Running {
     freshening: Option<JoinHandle<()>>,
     sweeping: JoinHandle<()>,
     tending: JoinHandle<()>,
+    working: JoinHandle<()>,
     controlled: Option<JoinHandle<()>>,
     telling: JoinHandle<()>,
     stop_telling: oneshot::Sender<()>,
@@ -161,6 +162,7 @@ impl Running {
         let freshening = watch.map(|watch| tokio::spawn(tls::keep_fresh(watch)));
         let sweeping = tokio::spawn(jobs::sweep(Arc::clone(&engine)));
         let tending = tokio::spawn(jobs::keys(Arc::clone(&engine), Arc::clone(&keeper)));
+        let working = tokio::spawn(jobs::long_work(Arc::clone(&engine)));
         let (stop_telling, stopped_telling) = oneshot::channel();
         let telling = tokio::spawn(jobs::logouts(Arc::clone(&engine), outbound, stopped_telling));
         let controlling = (Arc::clone(&engine), Arc::clone(&keeper));
@@ -177,6 +179,7 @@ impl Running {
             freshening,
             sweeping,
             tending,
+            working,
             controlled,
             telling,
             stop_telling,
@@ -191,7 +194,9 @@ impl Running {
         let _ = self.served.await;
         let _ = self.stop_telling.send(());
         let _ = self.telling.await;
-        for task in [self.sweeping, self.tending].into_iter().chain(self.controlled).chain(self.freshening) {
+        for task in
+            [self.sweeping, self.tending, self.working].into_iter().chain(self.controlled).chain(self.freshening)
+        {
             task.abort();
             let _ = task.await;
         }

@@ -31,3 +31,14 @@ pub struct Retention {
     /// At most so many rows of each kind in one transaction.
     pub batch: u32,
 }
+
+/// What became of going on with long work.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Carried {
+    /// Nothing is left to do.
+    Done,
+    /// A batch was done, and there may be more.
+    More,
+    /// Another node does it.
+    Elsewhere,
+}

@@ -132,9 +132,9 @@ pub(super) enum Subcommand {
 
 #[derive(clap::Subcommand)]
 pub(super) enum MigrateCommand {
-    /// Which version the tables have, and what is due
+    /// Which version the tables have, what is due, and how far long work is
     Status,
-    /// Do what is due; nodes of the version before go on meanwhile
+    /// Do what is due, long work too; nodes of the version before go on meanwhile
     Up {
         /// Print the statements instead
         #[arg(long)]

@@ -40,7 +40,7 @@ impl Home {
         let random_of_store: Arc<dyn Random> = Arc::<SystemSource>::clone(&random);
         let connections = usize::try_from(config.database.connections).unwrap_or(usize::MAX);
         let batch = usize::try_from(config.database.refreshes_per_statement).unwrap_or(usize::MAX);
-        let options = Options { connections, batch, listener, clock: Some(CLOCK) };
+        let options = Options { connections, batch, listener, clock: Some(CLOCK), ..Options::default() };
         let store = PostgresStore::new(address.clone(), random_of_store, options);
         let failed = |error: OpenError| HomeError::Database { shown: address.to_string(), error };
         let (version, _) = store.version().await.map_err(|broken| failed(OpenError::Broken(broken)))?;

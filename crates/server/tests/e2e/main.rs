@@ -24,3 +24,4 @@ mod rotation;
 mod session_api;
 mod sessions;
 mod support;
+mod upgrade;

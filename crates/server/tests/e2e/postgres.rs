@@ -167,6 +167,7 @@ fn migrations_are_told_before_they_are_done() {
     assert_eq!(json(&["status"])["schema"], 0, "nothing was done");
     assert_eq!(json(&["up"])["done"][0]["name"], "initial");
     assert_eq!(json(&["status"])["due"], serde_json::json!([]));
+    assert_eq!(json(&["status"])["long"], serde_json::json!([]));
     assert_eq!(json(&["up"])["done"], serde_json::json!([]));
     // The keys come with the first who serves.
     home.add_user(EMAIL, &[]);

@@ -31,7 +31,13 @@ impl Fault {
             // Somebody else inserted the same a moment before: this time it is found.
             SqlState::UNIQUE_VIOLATION,
         ];
-        passing.contains(told.code()) || self.is_stale_plan()
+        passing.contains(told.code()) || self.is_stale_plan() || self.is_in_use()
+    }
+
+    /// Whether others held what it wanted, for longer than it was told to wait: only migrations are told so.
+    pub(super) fn is_in_use(&self) -> bool {
+        let Self::Sql(error) = self else { return false };
+        error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
     }
 
     /// Whether a statement that was prepared before somebody changed the tables is to be prepared anew.

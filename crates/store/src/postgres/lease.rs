@@ -10,6 +10,7 @@ use super::{
     fault::Fault,
     pool::{Db, Surroundings},
     row::Columns,
+    schema::{self, Migration},
 };
 
 /// Who this node is: by chance, and another one after each start.
@@ -53,15 +54,26 @@ pub(super) async fn give_back(db: &Db, name: &str, fence: i64, now: Time) -> Res
     Ok(())
 }
 
-/// Writes a row of this node's own, and compares the clocks.
-pub(super) async fn ready(db: &Db, holder: Uuid, now: Time, clock: Option<Seconds>) -> Result<(), Fault> {
+/// The time by the database's own clock.
+pub(super) async fn there(db: &Db) -> Result<Time, Fault> {
+    let row = db.row("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint", &[]).await?;
+    row.map_or_else(|| Err(Fault::damaged("the database has no clock")), |row| Columns::new(&row).time())
+}
+
+/// Writes a row of this node's own, looks whether the tables are still ones that it understands, and compares the clocks.
+pub(super) async fn ready(
+    db: &Db,
+    holder: Uuid,
+    now: Time,
+    clock: Option<Seconds>,
+    migrations: &[Migration],
+) -> Result<(), Fault> {
+    schema::still_fits(db, migrations).await?;
     // One of some rows: nodes do not wait for each other, and those that are gone leave nothing behind.
     let [place, ..] = holder.into_bytes();
     super::meta::remember(db, &format!("ready.{}", place % 64), &now.millis().to_string()).await?;
     let Some(most) = clock else { return Ok(()) };
-    let row = db.row("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint", &[]).await?;
-    let there: i64 = row.map_or(Ok(now.millis()), |row| Columns::new(&row).take())?;
-    let apart = there.saturating_sub(now.millis());
+    let apart = there(db).await?.millis().saturating_sub(now.millis());
     if apart.abs() > most.millis() {
         return Err(Fault::Unreachable(format!(
             "this machine's clock is {} seconds from the database's, and deadlines would be wrong: synchronise it (chrony, \

@@ -24,6 +24,7 @@ mod grant;
 mod key;
 mod lease;
 mod login;
+mod long;
 mod meta;
 mod pool;
 mod refresh;
@@ -42,14 +43,11 @@ mod transaction;
 mod url;
 mod user;
 
-use std::sync::{Arc, OnceLock};
-
-use self::{
-    pool::{Pool, Surroundings},
-    swift::Swifts,
-    transaction::{joined, read, transact, write, write_while_asked},
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
 };
-use crate::listener::Listener;
+
 use regrant_engine::{
     backchannel_logout::{Logout, Notice, Outcome},
     client::{Client, SecretId},
@@ -60,7 +58,7 @@ use regrant_engine::{
     keyring::SealedKey,
     login::{Account, FailureCount, FailureKey},
     ports::{
-        Access, Answer, AnswerJudge, Answering, Broken, ClientAdded, ClientRemoved, ClientsKept, CodeJudge,
+        Access, Answer, AnswerJudge, Answering, Broken, Carried, ClientAdded, ClientRemoved, ClientsKept, CodeJudge,
         DeviceCodeAdded, End, Foresight, GrantsEnded, Guess, Guessed, Identity, Judge, KeyMarked, Loaded, LogoutClaim,
         NewDeviceCode, NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, Places, PollJudge, Polling,
         Random, Redemption, ResourceAdded, ResourceRemoved, ResourcesKept, Retention, RingSwapped, RoleChanged,
@@ -76,7 +74,16 @@ use regrant_engine::{
     user::{Identifier, NewUser, Role, User},
 };
 
+use self::{
+    fault::Fault,
+    pool::{Pool, Surroundings},
+    swift::Swifts,
+    transaction::{joined, read, transact, write, write_while_asked},
+};
+use crate::listener::Listener;
+
 pub use self::{
+    long::{Fill, Index, Long, LongState, LongWork},
     schema::{MIGRATIONS, Migration, OpenError},
     url::{Address, Environment},
 };
@@ -91,11 +98,13 @@ pub struct Options {
     pub listener: Option<Arc<dyn Listener>>,
     /// How far this machine's clock may be from the database's; further, and the node is not ready.
     pub clock: Option<Seconds>,
+    /// The migrations: other ones than this version's for tests of migrating.
+    pub migrations: &'static [Migration],
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connections: 16, batch: 256, listener: None, clock: None }
+        Self { connections: 16, batch: 256, listener: None, clock: None, migrations: &MIGRATIONS }
     }
 }
 
@@ -117,13 +126,26 @@ struct Inner {
     /// Who this node is where only one of them may do something.
     holder: uuid::Uuid,
     clock: Option<Seconds>,
+    migrations: &'static [Migration],
+}
+
+/// How often a migration is tried whose tables others hold, and how long these have for themselves in between.
+const TRIES_IN_USE: u32 = 60;
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+
+/// Waits a moment for others.
+async fn pause(moment: Duration) {
+    let mut tick = tokio::time::interval(moment);
+    // The first one is now.
+    tick.tick().await;
+    tick.tick().await;
 }
 
 impl PostgresStore {
     /// A store at `address`. Nothing is connected yet.
     #[must_use]
     pub fn new(address: Address, random: Arc<dyn Random>, options: Options) -> Self {
-        let Options { connections, batch, listener, clock } = options;
+        let Options { connections, batch, listener, clock, migrations } = options;
         let wants_events = listener.as_ref().is_some_and(|listener| listener.wants_events());
         let (foresight, places) = (OnceLock::new(), OnceLock::new());
         let surroundings = Surroundings { random, foresight, places, listener, wants_events };
@@ -133,7 +155,7 @@ impl PostgresStore {
         let pool = Arc::new(Pool::new(address, rest, Arc::new(surroundings)));
         let swifts = Swifts::new(Arc::clone(&pool), batch, workers);
         let holder = lease::holder(pool.surroundings());
-        Self { inner: Arc::new(Inner { pool, swifts, holder, clock }) }
+        Self { inner: Arc::new(Inner { pool, swifts, holder, clock, migrations }) }
     }
 
     /// Puts sessions with their own grants into the store as they are, without rules or events: for load tests, which need a
@@ -148,7 +170,7 @@ impl PostgresStore {
     /// # Errors
     /// [`OpenError`] says what is to be done.
     pub async fn check(&self) -> Result<(), OpenError> {
-        schema::check(&*self.inner.pool.take().await?).await
+        schema::check(&*self.inner.pool.take().await?, self.inner.migrations).await
     }
 
     /// The version of the schema that is there, 0 for none, and the newest that this binary knows.
@@ -157,7 +179,7 @@ impl PostgresStore {
     /// [`Broken`] if it cannot be asked.
     pub async fn version(&self) -> Result<(u32, u32), Broken> {
         let lease = self.inner.pool.take().await?;
-        Ok((schema::version(&lease).await?, schema::newest()))
+        Ok((schema::version(&lease).await?, schema::newest(self.inner.migrations)))
     }
 
     /// The version of the schema that is there, and the migrations that are due.
@@ -166,7 +188,7 @@ impl PostgresStore {
     /// [`Broken`] if it cannot be asked.
     pub async fn due(&self) -> Result<(u32, Vec<Migration>), Broken> {
         let (found, _) = self.version().await?;
-        Ok((found, MIGRATIONS.into_iter().filter(|migration| migration.version > found).collect()))
+        Ok((found, self.inner.migrations.iter().copied().filter(|migration| migration.version > found).collect()))
     }
 
     /// What is still to be said to Citus, where the database is one of its: a statement for each table that is not spread over
@@ -179,25 +201,67 @@ impl PostgresStore {
         Ok(spread::due(&lease).await?)
     }
 
-    /// Carries out the migrations that are due; which they were.
+    /// The long work of the migrations that were carried out, and how far it is.
+    ///
+    /// # Errors
+    /// [`Broken`] if it cannot be asked.
+    pub async fn long_work(&self) -> Result<Vec<LongWork>, Broken> {
+        let lease = self.inner.pool.take().await?;
+        Ok(long::all(&lease, self.inner.migrations).await?)
+    }
+
+    /// Carries out the migrations that are due; which they were. What they leave to be done on many rows is done by
+    /// [`Store::carry_on`], unless one of them needs it done before.
     ///
     /// # Errors
     /// [`OpenError`]; what was done until then stays.
     pub async fn migrate(&self) -> Result<Vec<Migration>, OpenError> {
-        let lease = self.inner.pool.take().await?;
-        let (mut done, mut tries) = (Vec::new(), 0);
+        let migrations = self.inner.migrations;
+        let (mut done, mut tries, mut in_use) = (Vec::new(), 0, 0);
         loop {
-            match schema::step(&lease).await {
-                Ok(Some(migration)) => {
+            let lease = self.inner.pool.take().await?;
+            let stepped = schema::step(&lease, migrations).await;
+            match stepped {
+                Ok(schema::Step::Done(migration)) => {
                     done.push(migration);
+                    in_use = 0;
                     schema::tune(&lease).await?;
                 }
-                Ok(None) => return schema::check(&lease).await.map(|()| done),
+                Ok(schema::Step::Current) => return schema::check(&lease, migrations).await.map(|()| done),
+                Ok(schema::Step::Waits(migration)) => {
+                    drop(lease);
+                    tracing::info!(
+                        version = migration.version,
+                        name = migration.name,
+                        "its long work is finished first"
+                    );
+                    self.finish(migration.version).await?;
+                }
+                Err(fault) if fault.is_in_use() => {
+                    drop(lease);
+                    in_use += 1;
+                    if in_use > TRIES_IN_USE {
+                        let (found, _) = self.version().await?;
+                        let version = migrations.iter().map(|one| one.version).find(|version| *version > found);
+                        return Err(OpenError::InUse { version: version.unwrap_or(found) });
+                    }
+                    pause(BETWEEN_TRIES).await;
+                }
                 // Somebody else makes the same tables at this moment.
-                Err(OpenError::Broken(Broken::Store(_))) if tries < 3 => tries += 1,
-                Err(error) => return Err(error),
+                Err(Fault::Sql(_) | Fault::Unreachable(_)) if tries < 3 => tries += 1,
+                Err(fault) => return Err(fault.into()),
             }
         }
+    }
+
+    /// Does the long work of a migration, or waits until whoever does it has.
+    async fn finish(&self, version: u32) -> Result<(), Broken> {
+        while self.long_work().await?.iter().any(|work| work.version == version && work.state != LongState::Done) {
+            if self.carry_on().await? == Carried::Elsewhere {
+                pause(BETWEEN_TRIES).await;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -528,9 +592,14 @@ impl Store for PostgresStore {
         Box::pin(async move { joined(tokio::spawn(async move { sweep::sweep(&inner, now, retention).await }).await) })
     }
 
+    fn carry_on(&self) -> Answer<'_, Carried> {
+        // Given up, the batch is rolled back: whoever goes on finds where it was.
+        Box::pin(long::carry_on(&self.inner))
+    }
+
     fn ready(&self, now: Time) -> Answer<'_, ()> {
-        let (clock, holder) = (self.inner.clock, self.inner.holder);
-        write!(self, db => lease::ready(db, holder, now, clock))
+        let (clock, holder, migrations) = (self.inner.clock, self.inner.holder, self.inner.migrations);
+        write!(self, db => lease::ready(db, holder, now, clock, migrations))
     }
 }
 

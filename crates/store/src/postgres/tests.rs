@@ -11,6 +11,7 @@
 mod agreement;
 pub(crate) mod cluster;
 mod faults;
+mod migrations;
 mod plans;
 mod rate;
 pub(crate) mod spread;

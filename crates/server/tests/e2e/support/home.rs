@@ -23,6 +23,8 @@ pub(crate) struct Home {
     limits: String,
     /// In the place of the data directory.
     database: Option<String>,
+    /// In the place of the binary under test.
+    program: Option<PathBuf>,
 }
 
 /// What a process said before it ended.
@@ -37,8 +39,14 @@ impl Home {
     pub(crate) fn new() -> Self {
         let root = tempfile::Builder::new().prefix("regrant-e2e-").tempdir().expect("a temporary directory");
         let data = root.path().join("data");
-        let mut home =
-            Self { root: Arc::new(root), data, environment: Vec::new(), limits: String::new(), database: None };
+        let mut home = Self {
+            root: Arc::new(root),
+            data,
+            environment: Vec::new(),
+            limits: String::new(),
+            database: None,
+            program: None,
+        };
         if on_postgres() {
             home.database = Some(Cluster::shared().database());
         }
@@ -73,6 +81,12 @@ impl Home {
     pub(crate) fn on(mut self, database: &str) -> Self {
         self.database = Some(database.to_owned());
         self
+    }
+
+    /// The same place for another version's binary.
+    #[allow(dead_code, reason = "other test binaries use this module too, and not all of it")]
+    pub(crate) fn with_program(&self, program: &Path) -> Self {
+        Self { program: Some(program.to_owned()), ..self.clone() }
     }
 
     /// Where the store is, as the server says it.
@@ -111,10 +125,10 @@ impl Home {
 
     /// `regrant`, not started yet.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
-        let program = env!("CARGO_BIN_EXE_regrant");
-        let mut command = Command::new(if self.limits.is_empty() { program } else { "sh" });
+        let program = self.program.as_deref().unwrap_or(Path::new(env!("CARGO_BIN_EXE_regrant")));
+        let mut command = Command::new(if self.limits.is_empty() { program } else { Path::new("sh") });
         if !self.limits.is_empty() {
-            command.args(["-c", &format!("{}; exec \"$@\"", self.limits), "sh", program]);
+            command.args(["-c", &format!("{}; exec \"$@\"", self.limits), "sh"]).arg(program);
         }
         // What the developer has set must not change the tests.
         let inherited = std::env::vars_os().map(|(name, _)| name);
