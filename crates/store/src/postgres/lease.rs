@@ -10,6 +10,7 @@ use super::{
     fault::Fault,
     pool::{Db, Surroundings},
     row::Columns,
+    stopwatch::Stopwatch,
 };
 
 /// Who this node is: by chance, and another one after each start.
@@ -53,20 +54,28 @@ pub(super) async fn give_back(db: &Db, name: &str, fence: i64, now: Time) -> Res
     Ok(())
 }
 
-/// Writes a row of this node's own, and compares the clocks.
-pub(super) async fn ready(db: &Db, holder: Uuid, now: Time, clock: Option<Seconds>) -> Result<(), Fault> {
+/// Writes a row of this node's own, and compares the clocks. This node's was read when `asked` began.
+pub(super) async fn ready(
+    db: &Db,
+    holder: Uuid,
+    now: Time,
+    asked: Stopwatch,
+    clock: Option<Seconds>,
+) -> Result<(), Fault> {
     // One of some rows: nodes do not wait for each other, and those that are gone leave nothing behind.
     let [place, ..] = holder.into_bytes();
     super::meta::remember(db, &format!("ready.{}", place % 64), &now.millis().to_string()).await?;
     let Some(most) = clock else { return Ok(()) };
     let row = db.row("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint", &[]).await?;
-    let there: i64 = row.map_or(Ok(now.millis()), |row| Columns::new(&row).take())?;
-    let apart = there.saturating_sub(now.millis());
+    // Under load the answer comes late, and that is no fault of the clock.
+    let here = now.millis().saturating_add(i64::try_from(asked.elapsed().as_millis()).unwrap_or(i64::MAX));
+    let there: i64 = row.map_or(Ok(here), |row| Columns::new(&row).take())?;
+    let apart = here.saturating_sub(there);
     if apart.abs() > most.millis() {
+        let (seconds, which) = (apart.abs() / 1000, if apart > 0 { "ahead of" } else { "behind" });
         return Err(Fault::Unreachable(format!(
-            "this machine's clock is {} seconds from the database's, and deadlines would be wrong: synchronise it (chrony, \
-             systemd-timesyncd)",
-            apart.abs() / 1000
+            "this machine's clock is {seconds} seconds {which} the database's, and deadlines would be wrong: synchronise both \
+             (chrony, systemd-timesyncd)"
         )));
     }
     Ok(())

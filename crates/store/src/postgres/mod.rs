@@ -28,11 +28,13 @@ mod pool;
 mod refresh;
 mod renewals;
 mod resource;
+mod restored;
 mod role;
 mod row;
 mod schema;
 mod session;
 mod single_sign_on;
+mod stopwatch;
 mod sweep;
 mod swift;
 mod tls;
@@ -70,11 +72,13 @@ use tokio::task::JoinError;
 use self::{
     fault::Fault,
     pool::{Lease, Pool, Surroundings},
+    stopwatch::Stopwatch,
     swift::Swifts,
 };
 use crate::listener::Listener;
 
 pub use self::{
+    restored::{Contents, Durability},
     schema::{MIGRATIONS, Migration, OpenError},
     url::{Address, Environment},
 };
@@ -166,6 +170,9 @@ async fn end<T>(lease: Lease, done: Result<T, Fault>, tries: u32) -> Option<Resu
     if fault.is_stale_plan() {
         lease.forget_statements();
     }
+    if fault.is_lost() {
+        lease.spoil();
+    }
     let again = match fault.is_lost() {
         // The pool may hold more that are dead; it makes new ones then.
         true => tries < 3,
@@ -215,7 +222,8 @@ macro_rules! read {
                 };
                 tries += 1;
                 match done {
-                    Err(fault) if tries < 3 && (fault.is_lost() || fault.is_stale_plan()) => lease.forget_statements(),
+                    Err(fault) if tries < 3 && fault.is_lost() => lease.spoil(),
+                    Err(fault) if tries < 3 && fault.is_stale_plan() => lease.forget_statements(),
                     done => break done.map_err(Broken::from),
                 }
             }
@@ -274,6 +282,22 @@ impl PostgresStore {
     pub async fn due(&self) -> Result<(u32, Vec<Migration>), Broken> {
         let (found, _) = self.version().await?;
         Ok((found, MIGRATIONS.into_iter().filter(|migration| migration.version > found).collect()))
+    }
+
+    /// What is in the store, counted row by row: for who has put a backup into the database.
+    ///
+    /// # Errors
+    /// [`Broken`] if it cannot be asked.
+    pub async fn contents(&self) -> Result<Contents, Broken> {
+        Ok(restored::contents(&*self.inner.pool.take().await?).await?)
+    }
+
+    /// What becomes of acknowledged commits when the primary is lost.
+    ///
+    /// # Errors
+    /// [`Broken`] if it cannot be asked; not every engine knows the words.
+    pub async fn durability(&self) -> Result<Durability, Broken> {
+        Ok(restored::durability(&*self.inner.pool.take().await?).await?)
     }
 
     /// Carries out the migrations that are due; which they were.
@@ -613,8 +637,8 @@ impl Store for PostgresStore {
     }
 
     fn ready(&self, now: Time) -> Answer<'_, ()> {
-        let (clock, holder) = (self.inner.clock, self.inner.holder);
-        write!(self, db => lease::ready(db, holder, now, clock))
+        let (clock, holder, asked) = (self.inner.clock, self.inner.holder, Stopwatch::start());
+        write!(self, db => lease::ready(db, holder, now, asked, clock))
     }
 }
 

@@ -15,6 +15,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use regrant_engine::{
@@ -35,8 +36,12 @@ use super::{
     refresh::attributes,
     renewals,
     row::{Columns, shard, uuid},
+    stopwatch::Stopwatch,
 };
 
+/// How long the statement may go unanswered. One row that somebody keeps locked must not hold up all that share it, and ends it
+/// sooner.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How many may wait for a worker.
 const QUEUE: usize = 16 * 1024;
 
@@ -251,9 +256,10 @@ impl Swifts {
         let row = match self.batch {
             0 | 1 => {
                 let lease = self.pool.take().await?;
+                let began = Stopwatch::start();
                 let row = run_alone(&lease, &given, wanted).await?;
                 drop(lease);
-                tell(&self.pool, row.as_slice());
+                tell(&self.pool, row.as_slice(), began);
                 row
             }
             _ => self.wait(swift.presented.grant, given, wanted).await?,
@@ -314,9 +320,10 @@ async fn work(pool: Arc<Pool>, queue: Arc<Mutex<mpsc::Receiver<Waiting>>>, batch
                 Err(_) => continue,
             },
         };
+        let began = Stopwatch::start();
         match run_together(&db, &sql, &waiting).await {
             Ok(found) => {
-                tell(&pool, &found);
+                tell(&pool, &found, began);
                 for row in found {
                     let Ok(id) = row.try_get::<_, Uuid>(0) else { continue };
                     if let Some(place) = waiting.iter().position(|waiting| waiting.given.id == id) {
@@ -331,13 +338,17 @@ async fn work(pool: Arc<Pool>, queue: Arc<Mutex<mpsc::Receiver<Waiting>>>, batch
                 }
                 tracing::debug!(broken = %regrant_engine::ports::Broken::from(fault), "a statement of many refreshes failed");
                 held = Some(db).filter(Db::is_sound);
+                if held.is_none() {
+                    // The judge, who is asked next, is not to wait for one that is as dead.
+                    pool.doubt();
+                }
             }
         }
     }
 }
 
 /// Tells who listens what was renewed, also where the holder does not wait for it any more.
-fn tell(pool: &Pool, rows: &[Row]) {
+fn tell(pool: &Pool, rows: &[Row], began: Stopwatch) {
     let surroundings = pool.surroundings();
     let Some(listener) = surroundings.listener.as_ref().filter(|_| !rows.is_empty()) else { return };
     let told = |row| {
@@ -345,7 +356,7 @@ fn tell(pool: &Pool, rows: &[Row]) {
         Some(renewal_of(&grant).told(&grant))
     };
     let events = if surroundings.wants_events { rows.iter().filter_map(told).collect() } else { Vec::new() };
-    listener.committed(rows.len(), events);
+    listener.took(rows.len(), began.elapsed(), events);
 }
 
 fn renewal_of(grant: &Grant) -> Renewal {
@@ -359,11 +370,11 @@ fn renewal_of(grant: &Grant) -> Renewal {
 
 /// A connection of a worker's own: its one statement is planned once, row by row through the key.
 async fn connect(pool: &Pool) -> Result<Db, Fault> {
-    let db = pool.connect().await?;
+    let db = pool.connect().await?.with_patience(PATIENCE);
     db.client
         .batch_execute(
             "SET plan_cache_mode = force_generic_plan; SET enable_hashjoin = off; SET enable_mergejoin = off; \
-             SET enable_seqscan = off; SET enable_bitmapscan = off",
+             SET enable_seqscan = off; SET enable_bitmapscan = off; SET lock_timeout = 2000",
         )
         .await?;
     Ok(db)
