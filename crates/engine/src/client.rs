@@ -3,7 +3,7 @@
 //! 1. An operator says what a client is, in RFC 7591's words where it has some ([`Draft`]): on the command line, or in
 //!    `regrant.toml`.
 //! 2. [`prepare`] (`client/draft.rs`) makes a [`Client`] of it, or says what is wrong. What is left out gets the safe default.
-//! 3. The store keeps it. [`Clients`] (`client/cache.rs`) remembers what it said for two seconds: every request names a client.
+//! 3. The store keeps it. [`Clients`] (`client/cache.rs`) remembers what it said for a second: every request names a client.
 //! 4. A request authenticates its client by `client/authentication.rs`; whether an address may be redirected to says
 //!    `client/redirect_uri.rs`. Keys that it keeps elsewhere come by `client/keys.rs`.
 

@@ -126,7 +126,7 @@ impl Engine {
         self.clock.now()
     }
 
-    /// The client `id`, as it was at most two seconds ago.
+    /// The client `id`, as it was at most a second ago.
     ///
     /// # Errors
     /// [`Broken`] if the store is.
@@ -134,7 +134,7 @@ impl Engine {
         self.clients.find(&*self.store, self.now(), id).await
     }
 
-    /// The resources, as they were at most two seconds ago.
+    /// The resources, as they were at most a second ago.
     ///
     /// # Errors
     /// [`Broken`] if the store is.

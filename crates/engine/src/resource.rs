@@ -2,7 +2,7 @@
 //!
 //! 1. An operator says what a resource is ([`Draft`]): on the command line, or in `regrant.toml`. [`prepare`] makes a [`Resource`]
 //!    of it, or says what is wrong; [`fits`] holds it against this server.
-//! 2. The store keeps it. [`Resources`] (`resource/cache.rs`) remembers all of them for two seconds.
+//! 2. The store keeps it. [`Resources`] (`resource/cache.rs`) remembers all of them for a second.
 //! 3. `resource/registry.rs` has the rules: whom a token is for, what it may allow there, how it is signed and encrypted. They are
 //!    asked when an application asks, and again for every token: a role taken away is gone at the next refresh.
 

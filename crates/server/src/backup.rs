@@ -1,4 +1,4 @@
-//! Backup and restore of the embedded store.
+//! Backup and restore of the embedded store; and what is left to do where PostgreSQL's own tools have put a database back.
 //!
 //! **A backup** is the store at one moment, copied by a connection of its own beside whoever serves. It is written under
 //! another name, synced, and only then named: whatever stops it, there is no half backup. The keys are not in it.
@@ -15,20 +15,24 @@ use std::{
     io,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use regrant_engine::{ports::Clock, reason::Reason, time::Time};
-use regrant_store::sqlite::{
-    OpenError, Options,
-    backup::{self, Contents},
+use regrant_store::{
+    postgres::{self, Address, PostgresStore},
+    sqlite::{
+        OpenError, Options,
+        backup::{self, Contents},
+    },
 };
 use serde_json::json;
 
 use crate::{
     config::Config,
     control::Reply,
-    home::{self, Home, HomeError, KEPT, Missing},
-    system::SystemClock,
+    home::{self, Home, HomeError, KEPT, Missing, Place},
+    system::{SystemClock, SystemSource},
 };
 
 /// What a restore's own directory is called, before chance makes it unique.
@@ -136,6 +140,33 @@ pub(crate) async fn restore(
     fs::rename(&copy, &store).map_err(failed)?;
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
     Ok(told(&Restored { file, contents, ended, keep_sessions, revived, kept }))
+}
+
+/// Prepares a database that PostgreSQL's own tools have put back to an earlier state: the key file is compared with it, and all
+/// sessions are ended, unless they are to be kept.
+pub(crate) async fn restored_database(
+    config: &Config,
+    address: &Address,
+    key_file: Option<&Path>,
+    keep_sessions: bool,
+) -> Result<Reply, HomeError> {
+    let options = postgres::Options { connections: 1, batch: 1, ..postgres::Options::default() };
+    let store = PostgresStore::new(Address::clone(address), Arc::new(SystemSource::new()), options);
+    let place = Place::Database(Box::new(Address::clone(address)));
+    let home = Home::open(&place, key_file, Missing::Refuse, config, None).await?;
+    let before = store.contents().await?;
+    let issuer = home.stored_issuer().await?.or_else(|| config.server.issuer.clone());
+    drop(home.engine(config, issuer.as_deref().unwrap_or("http://127.0.0.1:8080")).await?);
+    let ended = if keep_sessions {
+        0
+    } else {
+        home.end_all_sessions(Reason::StoreRecovered).await?;
+        before.live_sessions - store.contents().await?.live_sessions.min(before.live_sessions)
+    };
+    let postgres::Contents { users, live_sessions, newest } = before;
+    let file = address.to_string();
+    let contents = Contents { users, live_sessions, newest };
+    Ok(told(&Restored { file: Path::new(&file), contents, ended, keep_sessions, revived: None, kept: None }))
 }
 
 /// Opens the copy as `serve` would, which compares the keys, and ends its sessions. How many were alive.

@@ -20,8 +20,9 @@ const EVERY: Duration = Duration::from_secs(30);
 /// Batches at most each time: a walk through a large table is spread over many.
 const BATCHES: usize = 50;
 
-/// How soon a due change of the keys is made, and another node's is noticed. Nearly always it is two small reads.
-const KEYS_EVERY: Duration = Duration::from_secs(2);
+/// How soon a due change of the keys is made, and another node's is noticed: with what is remembered for a second (`Resources`), two
+/// seconds at most. Nearly always it is three small reads.
+const KEYS_EVERY: Duration = Duration::from_secs(1);
 
 /// Looks after the keys until it is dropped.
 pub(crate) async fn keys(engine: Arc<Engine>, keeper: Arc<Keeper>) {

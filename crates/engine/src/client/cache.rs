@@ -1,4 +1,4 @@
-//! What the store said of clients, for two seconds: every request names one, and nearly none of them changes.
+//! What the store said of clients, for a second: every request names one, and nearly none of them changes.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How old an answer may be: a change that another process made acts within this.
-const OLDEST: Seconds = Seconds(2);
+const OLDEST: Seconds = Seconds(1);
 /// Clients that are remembered at once. Whoever has more pays a read for each.
 const MOST: usize = 10_000;
 

@@ -1,4 +1,4 @@
-//! What the store said of resources, for two seconds: every request for tokens asks for them, and nearly none of them changes.
+//! What the store said of resources, for a second: every request for tokens asks for them, and nearly none of them changes.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How old an answer may be: a change that another process made acts within this.
-const OLDEST: Seconds = Seconds(2);
+const OLDEST: Seconds = Seconds(1);
 
 /// All resources, as they were lately.
 #[derive(Default)]
@@ -28,7 +28,7 @@ impl fmt::Debug for Resources {
 }
 
 impl Resources {
-    /// All of them, at most two seconds old.
+    /// All of them, at most a second old.
     ///
     /// # Errors
     /// [`Broken`] if the store is.
@@ -45,7 +45,7 @@ impl Resources {
         Ok(registry)
     }
 
-    /// All of them as they were when somebody last asked, without I/O: a task asks every two seconds, and a session's refresh must
+    /// All of them as they were when somebody last asked, without I/O: a task asks every second, and a session's refresh must
     /// not wait for them.
     #[must_use]
     pub fn lately(&self) -> Arc<Registry> {

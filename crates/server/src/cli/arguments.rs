@@ -106,10 +106,11 @@ pub(super) enum Subcommand {
         /// The shell that is to read it
         shell: clap_complete::Shell,
     },
-    /// Put a backup in the store's place, which is kept under another name. Signs everybody out
+    /// Put a backup in the store's place, which is kept under another name; or, with a database, prepare what PostgreSQL's own tools
+    /// have put back. Signs everybody out
     Restore {
-        /// The backup
-        file: PathBuf,
+        /// The backup; none with a database
+        file: Option<PathBuf>,
         /// Sign nobody out. Sessions that ended after the backup live again
         #[arg(long)]
         keep_sessions: bool,

@@ -1,21 +1,25 @@
 //! `regrant config`: what the configuration is, where it comes from, and what is wrong or doubtful about it.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
+use regrant_store::postgres::{Address, Durability, Options, PostgresStore};
 use serde_json::{Value, json};
 
 use super::Failure;
 use crate::{
     config::{self, Doubt, Loaded, Source},
     control::{Reply, table},
-    home, serve, telemetry,
+    home, serve,
+    system::SystemSource,
+    telemetry,
 };
 
 /// What a start with this configuration would refuse is refused; the rest is told.
-pub(super) fn check(loaded: &Loaded, directory: &Path) -> Result<Reply, Failure> {
+pub(super) fn check(loaded: &Loaded, directory: &Path, of_database: Vec<Doubt>) -> Result<Reply, Failure> {
     serve::preflight(&loaded.config)?;
     telemetry::filter(&loaded.config)?;
     let mut doubts = loaded.config.doubts();
+    doubts.extend(of_database);
     doubts.extend(home::kept_stores(directory).into_iter().map(|path| Doubt {
         key: "--data".to_owned(),
         why: format!(
@@ -53,6 +57,23 @@ pub(super) fn check(loaded: &Loaded, directory: &Path) -> Result<Reply, Failure>
         text += &lines.join("\n");
     }
     Ok(Reply { document: json!({"file": file, "settings": settings, "doubts": doubts}), text })
+}
+
+/// Asks a database what a sign-out is worth there when its primary is lost.
+pub(super) async fn of_database(address: &Address) -> Vec<Doubt> {
+    let options = Options { connections: 1, batch: 1, ..Options::default() };
+    let store = PostgresStore::new(Address::clone(address), Arc::new(SystemSource::new()), options);
+    let why = match store.durability().await {
+        Ok(Durability { waits: true, .. }) => return Vec::new(),
+        Ok(Durability { followed, .. }) if followed || address.has_several_hosts() => {
+            "a standby may take over that lacks what was acknowledged last (synchronous_standby_names is empty): renewals heal, but \
+             who signed out, was revoked or was found out as a thief may be signed in again. Name a standby there"
+                .to_owned()
+        }
+        Ok(_) => return Vec::new(),
+        Err(broken) => format!("it could not be asked what becomes of a sign-out when its primary is lost: {broken}"),
+    };
+    vec![Doubt { key: "database.url".to_owned(), why }]
 }
 
 /// The reference page.

@@ -188,9 +188,23 @@ fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         Some(Subcommand::Restore { ref file, keep_sessions }) => {
             let config = load(&arguments)?;
-            let directory = directory(&arguments, &config)?;
-            let keys = home::key_file(&directory, arguments.keys.as_deref());
-            let restored = runtime()?.block_on(backup::restore(&config, &directory, &keys, file, keep_sessions));
+            let keys = arguments.keys.as_deref();
+            let restored = match (place(&arguments, &config)?, file) {
+                (Place::Directory(directory), Some(file)) => {
+                    let keys = home::key_file(&directory, keys);
+                    runtime()?.block_on(backup::restore(&config, &directory, &keys, file, keep_sessions))
+                }
+                (Place::Directory(_), None) => return Err(Failure::usage("name the backup: \"regrant restore FILE\"")),
+                (Place::Database(address), None) => {
+                    runtime()?.block_on(backup::restored_database(&config, &address, keys, keep_sessions))
+                }
+                (Place::Database(address), Some(_)) => {
+                    return Err(Failure::usage(format!(
+                        "PostgreSQL's own tools put a backup into {address} (docs/howto/backup-and-restore.md): do that first, \
+                         then say \"regrant restore\" without a file"
+                    )));
+                }
+            };
             tell(&arguments, &restored?)
         }
         Some(Subcommand::Migrate { ref command }) => {
@@ -199,7 +213,12 @@ fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
             tell(&arguments, &migrated?)
         }
         Some(Subcommand::Config { command: ConfigCommand::Check }) => {
-            tell(&arguments, &config::check(&loaded(&arguments)?, &data(&arguments))?)
+            let loaded = loaded(&arguments)?;
+            let of_database = match place(&arguments, &loaded.config)? {
+                Place::Directory(_) => Vec::new(),
+                Place::Database(address) => runtime()?.block_on(config::of_database(&address)),
+            };
+            tell(&arguments, &config::check(&loaded, &data(&arguments), of_database)?)
         }
         Some(Subcommand::Config { command: ConfigCommand::Reference }) => tell(&arguments, &config::reference()),
         Some(Subcommand::Explain(ref what)) => control(&arguments, explain(what)?),

@@ -1,6 +1,9 @@
-//! What is heard of the store's writer: commits for the metrics, events for the stream.
+//! What is heard of the store's writer, or of its many connections: commits for the metrics, events for the stream.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use regrant_engine::event::Event;
 use regrant_store::Listener;
@@ -47,6 +50,21 @@ impl Listener for Ears {
         }
         if let Some(tap) = &self.tap {
             tap.tell(events);
+        }
+    }
+
+    fn took(&self, jobs: usize, took: Duration, events: Vec<Event>) {
+        if let Some(metrics) = &self.metrics {
+            metrics.committed(jobs, took);
+        }
+        if let Some(tap) = &self.tap {
+            tap.tell(events);
+        }
+    }
+
+    fn waited(&self, how_long: Duration) {
+        if let Some(metrics) = &self.metrics {
+            metrics.waited(how_long);
         }
     }
 }

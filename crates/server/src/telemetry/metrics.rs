@@ -36,6 +36,7 @@ pub(crate) struct Metrics {
     commit_jobs: Histogram,
     commit_durations: Histogram,
     jobs_waiting: Family<QueueLabels, Gauge>,
+    connection_waits: Histogram,
     hashing: Gauge,
     hashes_waiting: Gauge,
     hashes_refused: Counter,
@@ -85,6 +86,7 @@ impl Metrics {
             commit_jobs: Histogram::new(exponential_buckets(1.0, 2.0, 9)),
             commit_durations: duration_histogram(),
             jobs_waiting: Family::default(),
+            connection_waits: duration_histogram(),
             hashing: Gauge::default(),
             hashes_waiting: Gauge::default(),
             hashes_refused: Counter::default(),
@@ -124,6 +126,12 @@ impl Metrics {
             metrics.commit_durations.clone(),
         );
         regrant.register("store_jobs_waiting", "Jobs that wait for the store", metrics.jobs_waiting.clone());
+        regrant.register_with_unit(
+            "store_connection_wait",
+            "Until a transaction had a connection to the database, one that had to be made included",
+            Unit::Seconds,
+            metrics.connection_waits.clone(),
+        );
         regrant.register("argon2_running", "Passwords that are hashed now", metrics.hashing.clone());
         regrant.register("argon2_waiting", "Passwords that wait for being hashed", metrics.hashes_waiting.clone());
         regrant.register(
@@ -158,6 +166,11 @@ impl Metrics {
     pub(super) fn committed(&self, jobs: usize, took: Duration) {
         self.commit_jobs.observe(f64::from(u32::try_from(jobs).unwrap_or(u32::MAX)));
         self.commit_durations.observe(took.as_secs_f64());
+    }
+
+    /// Somebody waited so long for a connection to the database.
+    pub(super) fn waited(&self, how_long: Duration) {
+        self.connection_waits.observe(how_long.as_secs_f64());
     }
 
     /// So many sessions live.

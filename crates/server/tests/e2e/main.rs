@@ -12,11 +12,14 @@
 mod clock;
 mod command_line;
 mod cors;
+mod database_tls;
 mod descriptors;
 mod document;
 mod durability;
+mod failover;
 mod faults;
 mod garbage;
+mod nodes;
 mod origins;
 mod people;
 mod postgres;

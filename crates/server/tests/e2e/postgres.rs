@@ -98,6 +98,8 @@ fn a_promoted_standby_knows_every_rotation_that_was_acknowledged() {
     let both = format!("postgres://postgres@127.0.0.1:{},127.0.0.1:{}/{name}", primary.port, standby.port);
     let home = Home::new().on(&both);
     home.add_user(EMAIL, &[]);
+    let checked = home.regrant(&["--json", "config", "check"]).ok().out;
+    assert!(!checked.contains("standby"), "a standby is named: {checked}");
     let server = home.serve();
     let client = server.client();
     let (signed, mut token) = client.sign_in();

@@ -25,12 +25,15 @@ impl Monitor {
 
 /// A server with metrics, and who reads them.
 fn watched() -> (Server, Monitor) {
+    watched_on(Home::with_user())
+}
+
+fn watched_on(mut home: Home) -> (Server, Monitor) {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     // The loopback network is large: an address for each test of each process, so that ports never meet.
     let [high, low] = u16::try_from(std::process::id() % 65_536).unwrap().to_be_bytes();
     let address = Ipv4Addr::new(127, 1 + high % 200, low, NEXT.fetch_add(1, Ordering::Relaxed));
     let listen = SocketAddr::from((address, 9464));
-    let mut home = Home::with_user();
     home.set("REGRANT_METRICS__LISTEN", &listen.to_string());
     (home.serve(), Monitor(listen))
 }
@@ -174,4 +177,30 @@ fn a_listener_that_cannot_be_is_said() {
     home.serve_in_vain(&[]).complains(2, &["metrics.listen", "127.0.0.1:9464"]);
     home.set("REGRANT_METRICS__LISTEN", "192.0.2.1:9464");
     home.serve_in_vain(&[]).complains(2, &["metrics.listen", "192.0.2.1:9464"]);
+}
+
+#[test]
+fn commits_of_a_database_are_counted_and_waiting_for_a_connection_is() {
+    let home = Home::new().on_a_database();
+    home.add_user(crate::support::EMAIL, &[]);
+    let (server, monitor) = watched_on(home);
+    let client = server.client();
+    let counts = || {
+        let page = page(&monitor);
+        ["commit_jobs_count", "commit_jobs_sum", "commit_duration_seconds_count", "connection_wait_seconds_count"]
+            .map(|name| value(&page, &format!("regrant_store_{name}")))
+    };
+    let [before, jobs_before, ..] = counts();
+    let (_, mut token) = client.sign_in();
+    for _ in 0..5 {
+        token = client.renew(&token);
+    }
+    let [commits, jobs, timed, waits] = counts();
+    // A sign-in and five renewals, each in a commit of its own; jobs of the server's own besides.
+    assert!(commits >= before + 6.0 && jobs >= jobs_before + 6.0, "{before} {commits} {jobs_before} {jobs}");
+    assert_eq!(commits, timed);
+    assert!(waits > 0.0);
+    let page = page(&monitor);
+    let took = value(&page, "regrant_store_commit_duration_seconds_sum");
+    assert!(took > 0.0 && took < commits, "{took} seconds for {commits} commits");
 }

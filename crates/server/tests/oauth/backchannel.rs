@@ -24,14 +24,14 @@ use crate::{
 const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/tls/tests/one.pem");
 
 /// Where an application hears of ends.
-struct Receiver {
-    uri: String,
+pub(crate) struct Receiver {
+    pub(crate) uri: String,
     heard: Arc<Mutex<Vec<String>>>,
 }
 
 impl Receiver {
     /// Answers with these, one after the other, and the last one for ever.
-    fn new(secure: bool, answers: &'static [u16]) -> Self {
+    pub(crate) fn new(secure: bool, answers: &'static [u16]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let heard = Arc::<Mutex<Vec<String>>>::default();
@@ -60,13 +60,13 @@ impl Receiver {
         Self { uri: format!("{scheme}://localhost:{port}/logout?tenant=1"), heard }
     }
 
-    fn heard(&self) -> Vec<String> {
+    pub(crate) fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }
 
     /// The tokens that came, once there are so many.
     #[track_caller]
-    fn tokens(&self, count: usize) -> Vec<String> {
+    pub(crate) fn tokens(&self, count: usize) -> Vec<String> {
         eventually("the application hears of it", || {
             let heard = self.heard();
             assert!(heard.len() <= count, "{heard:?}");
@@ -89,7 +89,7 @@ fn tls() -> Arc<ServerConfig> {
 }
 
 /// One request, answered; its body.
-fn receive(mut stream: impl Read + Write, answer: u16) -> Option<String> {
+pub(crate) fn receive(mut stream: impl Read + Write, answer: u16) -> Option<String> {
     let (mut request, mut bytes) = (Vec::new(), [0; 4096]);
     let body = loop {
         let length = stream.read(&mut bytes).ok().filter(|length| *length > 0)?;
@@ -111,19 +111,19 @@ fn receive(mut stream: impl Read + Write, answer: u16) -> Option<String> {
     Some(body)
 }
 
-fn development(home: &mut Home) {
+pub(crate) fn development(home: &mut Home) {
     home.set("REGRANT_DEVELOPMENT__ALLOW_LOOPBACK", "true");
     home.set("REGRANT_DEVELOPMENT__EXTRA_CA", CERTIFICATE);
 }
 
 /// Adds a confidential application, and signs in there.
-struct Party {
+pub(crate) struct Party {
     id: &'static str,
     secret: String,
 }
 
 impl Party {
-    fn new(world: &World, id: &'static str, uri: &str) -> Self {
+    pub(crate) fn new(world: &World, id: &'static str, uri: &str) -> Self {
         let add = ["client", "add", "--id", id, "--type", "confidential", "--first-party", "--redirect-uri", CALLBACK];
         let add = [&["--json"], &add[..], &["--backchannel-logout-uri", uri]].concat();
         let secret = world.server.regrant(&add).ok().json()["client_secret"].as_str().unwrap().to_owned();
@@ -132,7 +132,7 @@ impl Party {
 
     /// The claims of the ID token.
     #[track_caller]
-    fn sign_in(&self, world: &World, browser: &mut Browser) -> (Value, String) {
+    pub(crate) fn sign_in(&self, world: &World, browser: &mut Browser) -> (Value, String) {
         let code = world.code(browser, "shop", &[("client_id", self.id)]);
         let fields = [
             ("grant_type", "authorization_code"),
@@ -165,7 +165,7 @@ fn checked(world: &World, token: &str, audience: &str, signed_in: &Value) -> Val
 
 /// What the operator sees of it.
 #[track_caller]
-fn standing(world: &World, session: &str, client: &str) -> Option<(String, u64, Value)> {
+pub(crate) fn standing(world: &World, session: &str, client: &str) -> Option<(String, u64, Value)> {
     let shown = world.server.regrant(&["--json", "session", "show", session]).ok().json();
     let logout = shown["logouts"].as_array().unwrap().iter().find(|logout| logout["client"] == client)?.clone();
     let state = logout["state"].as_str().unwrap().to_owned();

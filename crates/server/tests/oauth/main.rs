@@ -20,6 +20,7 @@ mod dpop;
 mod jwks_uri;
 mod lifetimes;
 mod logout;
+mod nodes;
 mod pages;
 mod postgres;
 mod resources;

@@ -10,6 +10,7 @@
 )]
 
 mod backup;
+mod backup_postgres;
 mod claims;
 mod clients;
 mod completions;

@@ -138,6 +138,8 @@ pub(super) async fn rotate_secret(
     let Some(newest) = client.secrets.first() else {
         return Ok(SecretRotated::HasNone);
     };
+    // The one before may be known to others.
+    db.strongly().await?;
     // With the new one there are as many as may be.
     for old in client.secrets.iter().skip(secret::MOST - 1) {
         let sql = "DELETE FROM client_secrets WHERE client_id = $1 AND id = $2";

@@ -14,6 +14,8 @@ pub(super) enum Fault {
     Overloaded,
     /// It cannot be connected to; the text is for the operator.
     Unreachable(String),
+    /// Only one node may do it, and meanwhile that is another one.
+    Overtaken,
 }
 
 impl Fault {
@@ -86,6 +88,9 @@ impl From<Fault> for Broken {
         match fault {
             Fault::Damaged(what) => Self::Damaged(what),
             Fault::Overloaded => Self::Overloaded,
+            Fault::Overtaken => {
+                Self::Store("another node has taken this work over; nothing more was written".to_owned())
+            }
             Fault::Unreachable(why) => Self::Store(why),
             Fault::Sql(error) => Self::Store(told(&error)),
         }

@@ -44,6 +44,8 @@ pub(super) async fn swap(
     next: &[SealedKey],
     told: &[Event],
 ) -> Result<RingSwapped, Fault> {
+    // A key that is taken away, perhaps for being known to others, stays so.
+    db.strongly().await?;
     meta::lock(db, "signing_keys").await?;
     let present = all(db).await?;
     if present.len() != expected.len() || !present.iter().all(|key| expected.contains(key)) {
@@ -133,6 +135,7 @@ pub(super) async fn retire_refresh_key(
     mark: KeyMark,
     told: &Event,
 ) -> Result<KeyMarked, Fault> {
+    db.strongly().await?;
     let row = db.row("SELECT retired_at FROM refresh_keys WHERE id = $1 FOR UPDATE", &[&i16::from(id)]).await?;
     match row.map(|row| Columns::new(&row).time_or_none()).transpose()? {
         None => return Ok(KeyMarked::Unknown),

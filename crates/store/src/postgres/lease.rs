@@ -11,6 +11,7 @@ use super::{
     pool::{Db, Surroundings},
     row::Columns,
     schema::{self, Migration},
+    stopwatch::Stopwatch,
 };
 
 /// Who this node is: by chance, and another one after each start.
@@ -60,11 +61,13 @@ pub(super) async fn there(db: &Db) -> Result<Time, Fault> {
     row.map_or_else(|| Err(Fault::damaged("the database has no clock")), |row| Columns::new(&row).time())
 }
 
-/// Writes a row of this node's own, looks whether the tables are still ones that it understands, and compares the clocks.
+/// Writes a row of this node's own, looks whether the tables are still ones that it understands, and compares the clocks. This node's was
+/// read when `asked` began.
 pub(super) async fn ready(
     db: &Db,
     holder: Uuid,
     now: Time,
+    asked: Stopwatch,
     clock: Option<Seconds>,
     migrations: &[Migration],
 ) -> Result<(), Fault> {
@@ -73,12 +76,15 @@ pub(super) async fn ready(
     let [place, ..] = holder.into_bytes();
     super::meta::remember(db, &format!("ready.{}", place % 64), &now.millis().to_string()).await?;
     let Some(most) = clock else { return Ok(()) };
-    let apart = there(db).await?.millis().saturating_sub(now.millis());
+    let there = there(db).await?.millis();
+    // Under load the answer comes late, and that is no fault of the clock.
+    let here = now.millis().saturating_add(i64::try_from(asked.elapsed().as_millis()).unwrap_or(i64::MAX));
+    let apart = here.saturating_sub(there);
     if apart.abs() > most.millis() {
+        let (seconds, which) = (apart.abs() / 1000, if apart > 0 { "ahead of" } else { "behind" });
         return Err(Fault::Unreachable(format!(
-            "this machine's clock is {} seconds from the database's, and deadlines would be wrong: synchronise it (chrony, \
-             systemd-timesyncd)",
-            apart.abs() / 1000
+            "this machine's clock is {seconds} seconds {which} the database's, and deadlines would be wrong: synchronise both \
+             (chrony, systemd-timesyncd)"
         )));
     }
     Ok(())

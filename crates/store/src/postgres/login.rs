@@ -124,6 +124,8 @@ pub(super) async fn change_password(
         refresh::carry_out(db, &verdict, before.as_ref()).await?;
         return Ok(PasswordChanged::NotAllowed(verdict));
     }
+    // The password before ends, also where no session does.
+    db.strongly().await?;
     let user = uuid(grant.user.as_bytes());
     let replaced = db
         .run(

@@ -30,12 +30,14 @@ mod pool;
 mod refresh;
 mod renewals;
 mod resource;
+mod restored;
 mod role;
 mod row;
 mod schema;
 mod session;
 mod single_sign_on;
 pub mod spread;
+mod stopwatch;
 mod sweep;
 mod swift;
 mod tls;
@@ -77,6 +79,7 @@ use regrant_engine::{
 use self::{
     fault::Fault,
     pool::{Pool, Surroundings},
+    stopwatch::Stopwatch,
     swift::Swifts,
     transaction::{joined, read, transact, write, write_while_asked},
 };
@@ -84,6 +87,7 @@ use crate::listener::Listener;
 
 pub use self::{
     long::{Fill, Index, Long, LongState, LongWork},
+    restored::{Contents, Durability},
     schema::{MIGRATIONS, Migration, OpenError},
     url::{Address, Environment},
 };
@@ -208,6 +212,22 @@ impl PostgresStore {
     pub async fn long_work(&self) -> Result<Vec<LongWork>, Broken> {
         let lease = self.inner.pool.take().await?;
         Ok(long::all(&lease, self.inner.migrations).await?)
+    }
+
+    /// What is in the store, counted row by row: for who has put a backup into the database.
+    ///
+    /// # Errors
+    /// [`Broken`] if it cannot be asked.
+    pub async fn contents(&self) -> Result<Contents, Broken> {
+        Ok(restored::contents(&*self.inner.pool.take().await?).await?)
+    }
+
+    /// What becomes of acknowledged commits when the primary is lost.
+    ///
+    /// # Errors
+    /// [`Broken`] if it cannot be asked; not every engine knows the words.
+    pub async fn durability(&self) -> Result<Durability, Broken> {
+        Ok(restored::durability(&*self.inner.pool.take().await?).await?)
     }
 
     /// Carries out the migrations that are due; which they were. What they leave to be done on many rows is done by
@@ -598,8 +618,9 @@ impl Store for PostgresStore {
     }
 
     fn ready(&self, now: Time) -> Answer<'_, ()> {
-        let (clock, holder, migrations) = (self.inner.clock, self.inner.holder, self.inner.migrations);
-        write!(self, db => lease::ready(db, holder, now, clock, migrations))
+        let Inner { clock, holder, migrations, .. } = *self.inner;
+        let asked = Stopwatch::start();
+        write!(self, db => lease::ready(db, holder, now, asked, clock, migrations))
     }
 }
 

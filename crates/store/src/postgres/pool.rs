@@ -5,6 +5,8 @@
 //! 2. [`Db`] is a connection with its prepared statements and the transaction under way. `BEGIN` travels with the first
 //!    statement: it costs no round trip of its own.
 //! 3. A connection that is given up in the middle of a transaction is closed, and the database rolls back.
+//! 4. Of several hosts the one that took writes last is asked first, and the next one as soon as that fails or is silent for a
+//!    moment: a host that has vanished holds nobody up.
 
 use std::{
     collections::HashMap,
@@ -20,14 +22,24 @@ use regrant_engine::{
     event::Event,
     ports::{Foresight, Places, Random},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
 use tokio_postgres::{Client, NoTls, Row, Statement, types::ToSql};
 
-use super::{fault::Fault, url::Address};
+use super::{fault::Fault, stopwatch::Stopwatch, url::Address};
 use crate::listener::Listener;
 
 /// How long a statement may go unanswered. Only a server that hangs, or a net that swallows, takes so long.
 const UNANSWERED: Duration = Duration::from_secs(20);
+/// How long one host may take until a connection can be used, whatever it waits for.
+const REACHED: Duration = Duration::from_secs(5);
+/// How long a host may be silent before the next one is asked too.
+const MOMENT: Duration = Duration::from_millis(300);
+/// What every connection is told at first, where the engine knows it: a node that is frozen in the middle of a transaction must not
+/// keep its locks from the others.
+const SETTINGS: &str = "SET idle_in_transaction_session_timeout = 15000";
 
 /// Parameters of a statement.
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -44,7 +56,9 @@ pub(super) struct Surroundings {
 
 /// See the module.
 pub(super) struct Pool {
-    address: Address,
+    address: Arc<Address>,
+    /// The host that took writes last, by its place.
+    chosen: AtomicUsize,
     resting: Mutex<Vec<Arc<Db>>>,
     free: Arc<Semaphore>,
     waiting: AtomicUsize,
@@ -57,7 +71,8 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn new(address: Address, connections: usize, surroundings: Arc<Surroundings>) -> Self {
         Self {
-            address,
+            address: Arc::new(address),
+            chosen: AtomicUsize::new(0),
             resting: Mutex::new(Vec::new()),
             free: Arc::new(Semaphore::new(connections)),
             waiting: AtomicUsize::new(0),
@@ -78,6 +93,15 @@ impl Pool {
 
     /// A connection to work on.
     pub(super) async fn take(self: &Arc<Self>) -> Result<Lease, Fault> {
+        let began = self.surroundings.listener.as_ref().map(|listener| (listener, Stopwatch::start()));
+        let taken = self.taken().await;
+        if let Some((listener, began)) = began {
+            listener.waited(began.elapsed());
+        }
+        taken
+    }
+
+    async fn taken(self: &Arc<Self>) -> Result<Lease, Fault> {
         let permit = match Arc::clone(&self.free).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => self.wait().await?,
@@ -114,15 +138,70 @@ impl Pool {
         Lease { db, pool: Arc::clone(self), _permit: permit }
     }
 
+    /// One connection did not answer: those that rest beside it are made anew, rather than found out one by one.
+    pub(super) fn doubt(&self) {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Makes a connection of its own, beside the pool's.
     pub(super) async fn connect(&self) -> Result<Db, Fault> {
-        let failed = |error: tokio_postgres::Error| {
-            Fault::Unreachable(format!("cannot connect to {}: {}", self.address, super::fault::told(&error)))
-        };
-        let config = &self.address.config;
-        let client = match &self.address.tls {
+        let (client, weak) = self.reach().await?;
+        Ok(Db {
+            client,
+            statements: Mutex::new(HashMap::new()),
+            transaction: Mutex::new(Transaction::None),
+            weak,
+            patience: UNANSWERED,
+            strengthened: AtomicBool::new(false),
+            spoiled: AtomicBool::new(false),
+            began: Mutex::new(None),
+            told: Mutex::new(Vec::new()),
+            surroundings: Arc::clone(&self.surroundings),
+        })
+    }
+
+    /// The first host that takes writes.
+    async fn reach(&self) -> Result<(Client, bool), Fault> {
+        let count = self.address.hosts.len().max(1);
+        let first = self.chosen.load(Ordering::Relaxed);
+        let mut places = (0..count).map(|step| (first + step) % count);
+        let (mut attempts, mut failures) = (JoinSet::new(), Vec::new());
+        loop {
+            if let Some(place) = places.next() {
+                attempts.spawn(attempt(Arc::clone(&self.address), place));
+            }
+            let answered = match places.len() {
+                0 => attempts.join_next().await,
+                _ => match tokio::time::timeout(MOMENT, attempts.join_next()).await {
+                    Ok(answered) => answered,
+                    Err(_) => continue,
+                },
+            };
+            match answered {
+                Some(Ok((place, Ok(reached)))) => {
+                    self.chosen.store(place, Ordering::Relaxed);
+                    return Ok(reached);
+                }
+                Some(Ok((place, Err(why)))) => {
+                    let named = self.address.hosts.get(place).map_or("", |(named, _)| named.as_str());
+                    failures.push(format!("{named}: {why}"));
+                }
+                Some(Err(_)) => {}
+                None => break,
+            }
+        }
+        Err(Fault::Unreachable(format!("cannot connect to {} ({})", self.address, failures.join("; "))))
+    }
+}
+
+/// Connects to the host at this place, and finds out whether it takes writes and how strongly it commits.
+async fn attempt(address: Arc<Address>, place: usize) -> (usize, Result<(Client, bool), String>) {
+    let told = |error: tokio_postgres::Error| super::fault::told(&error);
+    let reached = tokio::time::timeout(REACHED, async {
+        let Some((_, config)) = address.hosts.get(place) else { return Err("there is no such host".to_owned()) };
+        let client = match &address.tls {
             Some(tls) => {
-                let (client, connection) = config.connect(tls.clone()).await.map_err(failed)?;
+                let (client, connection) = config.connect(tls.clone()).await.map_err(told)?;
                 tokio::spawn(async move {
                     // How it ended is told to whoever used it.
                     let _ = connection.await;
@@ -130,29 +209,26 @@ impl Pool {
                 client
             }
             None => {
-                let (client, connection) = config.connect(NoTls).await.map_err(failed)?;
+                let (client, connection) = config.connect(NoTls).await.map_err(told)?;
                 tokio::spawn(async move {
                     let _ = connection.await;
                 });
                 client
             }
         };
-        let weak = is_weak(&client).await?;
-        Ok(Db {
-            client,
-            statements: Mutex::new(HashMap::new()),
-            transaction: Mutex::new(Transaction::None),
-            weak,
-            strengthened: AtomicBool::new(false),
-            spoiled: AtomicBool::new(false),
-            told: Mutex::new(Vec::new()),
-            surroundings: Arc::clone(&self.surroundings),
-        })
+        // Who does not know it goes on without.
+        let _ = client.batch_execute(SETTINGS).await;
+        let weak = is_weak(&client).await.map_err(told)?;
+        Ok((client, weak))
+    });
+    match reached.await {
+        Ok(reached) => (place, reached),
+        Err(_) => (place, Err(format!("no answer within {} seconds", REACHED.as_secs()))),
     }
 }
 
 /// Whether a COMMIT is answered before it is on disk, or before the standbys have it that were named: an end must not be.
-async fn is_weak(client: &Client) -> Result<bool, Fault> {
+async fn is_weak(client: &Client) -> Result<bool, tokio_postgres::Error> {
     let told = client.query_one("SHOW synchronous_commit", &[]).await?;
     let mode: &str = told.try_get(0)?;
     Ok(matches!(mode, "off" | "local" | "remote_write"))
@@ -172,9 +248,13 @@ pub(super) struct Db {
     statements: Mutex<HashMap<String, Statement>>,
     transaction: Mutex<Transaction>,
     weak: bool,
+    /// How long it waits for an answer.
+    patience: Duration,
     strengthened: AtomicBool,
-    /// An answer did not come.
+    /// An answer did not come, or the server is not the one that can do it.
     spoiled: AtomicBool,
+    /// The transaction under way, where somebody wants to know how long it takes.
+    began: Mutex<Option<Stopwatch>>,
     told: Mutex<Vec<Event>>,
     pub(super) surroundings: Arc<Surroundings>,
 }
@@ -222,13 +302,23 @@ impl Db {
 
     /// Waits for an answer, but not for ever. Without one the connection is given up.
     async fn answered<T>(&self, asked: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Fault> {
-        match tokio::time::timeout(UNANSWERED, asked).await {
+        match tokio::time::timeout(self.patience, asked).await {
             Ok(answered) => Ok(answered?),
             Err(_) => {
-                self.spoiled.store(true, Ordering::Relaxed);
-                Err(Fault::Unreachable(format!("PostgreSQL did not answer within {} seconds", UNANSWERED.as_secs())))
+                self.spoil();
+                Err(Fault::Unreachable(format!("PostgreSQL did not answer within {} seconds", self.patience.as_secs())))
             }
         }
+    }
+
+    /// Waits no longer than this for an answer from now on.
+    pub(super) fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Lets nobody use it again.
+    pub(super) fn spoil(&self) {
+        self.spoiled.store(true, Ordering::Relaxed);
     }
 
     /// Whether it can be used again.
@@ -258,6 +348,8 @@ impl Db {
     pub(super) fn begin(&self) {
         self.set(Transaction::Due);
         self.strengthened.store(false, Ordering::Relaxed);
+        let began = self.surroundings.listener.is_some().then(Stopwatch::start);
+        *self.began.lock().unwrap_or_else(PoisonError::into_inner) = began;
         self.told.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
@@ -307,17 +399,18 @@ impl Db {
     pub(super) async fn commit(&self) -> Result<(), Fault> {
         if self.is_open() {
             self.answered(self.client.batch_execute("COMMIT")).await?;
+            self.hear();
         }
         self.set(Transaction::None);
-        self.hear();
         Ok(())
     }
 
     /// Tells the listener what was committed.
-    pub(super) fn hear(&self) {
+    fn hear(&self) {
         if let Some(listener) = &self.surroundings.listener {
             let told = std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner));
-            listener.committed(1, told);
+            let began = self.began.lock().unwrap_or_else(PoisonError::into_inner).take();
+            listener.took(1, began.map(Stopwatch::elapsed).unwrap_or_default(), told);
         }
     }
 
@@ -348,9 +441,12 @@ impl Deref for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if !self.db.is_open() && self.db.is_sound() {
+        if self.db.spoiled.load(Ordering::Relaxed) {
+            self.pool.doubt();
+        } else if !self.db.is_open() && self.db.is_sound() {
             self.db.set(Transaction::None);
             self.pool.resting.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&self.db));
         }
+        // Else it is closed, with what it was in the middle of.
     }
 }

@@ -52,6 +52,7 @@ pub(super) async fn list(db: &Db) -> Result<Vec<Role>, Fault> {
 }
 
 pub(super) async fn remove(db: &Db, name: &str) -> Result<bool, Fault> {
+    db.strongly().await?;
     // Whoever gives it to somebody has finished, or finds that it is gone.
     let removed = db.run("DELETE FROM roles WHERE name = $1", &[&name]).await? == 1;
     let sql = "SELECT shard, user_id FROM user_roles WHERE role = $1 ORDER BY user_id";

@@ -35,9 +35,24 @@ const USED_AT_ONCE: u32 = 20;
 const AFTERWARDS: Seconds = Seconds::HOUR;
 
 /// The lease: one node sweeps, the others leave it to that one.
-const LEASE: &str = "sweep";
+pub(super) const LEASE: &str = "sweep";
 /// A batch takes a part of it.
-const LEASED: Seconds = Seconds(60);
+pub(super) const LEASED: Seconds = Seconds(60);
+
+/// A transaction of the sweep: it goes through only while the lease is this node's. One that was frozen for longer than that, and
+/// comes back, finds another holder, whose lease is kept from changing hands until this is over.
+macro_rules! fenced {
+    ($inner:expr, $fence:expr, $db:ident => $verb:expr) => {{
+        let fence = $fence;
+        transact!($inner, $db => async {
+            match lease::holds($db, LEASE, fence).await {
+                Ok(true) => $verb.await,
+                Ok(false) => Err(Fault::Overtaken),
+                Err(fault) => Err(fault),
+            }
+        })
+    }};
+}
 
 pub(super) async fn sweep(inner: &Arc<Inner>, now: Time, keep: Retention) -> Result<Swept, Broken> {
     let holder = inner.holder;
@@ -49,15 +64,20 @@ pub(super) async fn sweep(inner: &Arc<Inner>, now: Time, keep: Retention) -> Res
     swept
 }
 
-async fn sweep_under_lease(inner: &Arc<Inner>, now: Time, keep: Retention, fence: i64) -> Result<Swept, Broken> {
-    let Some(now) = transact!(inner, db => believed(db, now, keep, fence))? else { return Ok(Swept::default()) };
-    let mut swept = sessions(inner, now, keep).await?;
+pub(super) async fn sweep_under_lease(
+    inner: &Arc<Inner>,
+    now: Time,
+    keep: Retention,
+    fence: i64,
+) -> Result<Swept, Broken> {
+    let now = fenced!(inner, fence, db => believed(db, now, keep))?;
+    let mut swept = sessions(inner, now, keep, fence).await?;
     let removals = [
-        transact!(inner, db => events(db, now, keep))?,
-        without_session(inner, now, keep).await?,
-        transact!(inner, db => retries(db, now, keep))?,
-        transact!(inner, db => oldest(db, OLD_FAILURES, now.minus(keep.failures), keep))?,
-        transact!(inner, db => oldest(db, OLD_MAILS, now.minus(keep.events), keep))?,
+        fenced!(inner, fence, db => events(db, now, keep))?,
+        without_session(inner, now, keep, fence).await?,
+        fenced!(inner, fence, db => retries(db, now, keep))?,
+        fenced!(inner, fence, db => oldest(db, OLD_FAILURES, now.minus(keep.failures), keep))?,
+        fenced!(inner, fence, db => oldest(db, OLD_MAILS, now.minus(keep.events), keep))?,
     ];
     for Swept { expired, removed, more } in removals {
         swept.expired += expired;
@@ -66,27 +86,24 @@ async fn sweep_under_lease(inner: &Arc<Inner>, now: Time, keep: Retention, fence
     }
     // These were never counted among the rows past their retention.
     for (table, before) in [(OLD_DEVICE_CODES, now.minus(REMEMBERED)), (OLD_LOGOUTS, now.minus(keep.events))] {
-        transact!(inner, db => oldest(db, table, before, keep))?;
+        fenced!(inner, fence, db => oldest(db, table, before, keep))?;
     }
-    swept.more |= transact!(inner, db => oldest(db, OLD_CODES, now.minus(REMEMBERED), keep))?.more;
+    swept.more |= fenced!(inner, fence, db => oldest(db, OLD_CODES, now.minus(REMEMBERED), keep))?.more;
     // A while longer than it is good: a clock that is put right must not make it good again. No longer than that: each proof of
     // possession is a row.
     let many = Retention { batch: keep.batch.saturating_mul(USED_AT_ONCE), ..keep };
-    swept.more |= transact!(inner, db => oldest(db, OLD_USES, now.minus(AFTERWARDS), many))?.more;
+    swept.more |= fenced!(inner, fence, db => oldest(db, OLD_USES, now.minus(AFTERWARDS), many))?.more;
     Ok(swept)
 }
 
 /// The time by which this sweep goes: the clock's, but no further beyond the last sweep's than its pace. After a long stop it
 /// catches up step by step; a clock that is a year ahead for an hour is put right before anything is lost.
-async fn believed(db: &Db, now: Time, keep: Retention, fence: i64) -> Result<Option<Time>, Fault> {
-    if !lease::holds(db, LEASE, fence).await? {
-        return Ok(None);
-    }
+async fn believed(db: &Db, now: Time, keep: Retention) -> Result<Time, Fault> {
     let last = meta::find(db, "sweep.clock").await?;
     let last = last.and_then(|millis| millis.parse().ok()).map(Time::from_millis);
     let believed = last.map_or(now, |last| now.min(last.plus(keep.pace)));
     meta::remember(db, "sweep.clock", &believed.millis().to_string()).await?;
-    Ok(Some(believed))
+    Ok(believed)
 }
 
 /// How the oldest rows of a table are found, and removed.
@@ -137,15 +154,15 @@ fn column<T: for<'r> tokio_postgres::types::FromSql<'r>>(rows: &[Row]) -> Result
 
 /// The next batch of sessions: writes the end of those whose deadline has passed, removes those that ended long ago, and
 /// forgets the old renewals of the others.
-async fn sessions(inner: &Arc<Inner>, now: Time, keep: Retention) -> Result<Swept, Broken> {
-    let (after, batch) = transact!(inner, db => next_sessions(db, keep))?;
+async fn sessions(inner: &Arc<Inner>, now: Time, keep: Retention, fence: i64) -> Result<Swept, Broken> {
+    let (after, batch) = fenced!(inner, fence, db => next_sessions(db, keep))?;
     let mut swept = Swept { more: is_full(batch.len(), keep), ..Swept::default() };
     let mut stay = Vec::with_capacity(batch.len());
     for found in &batch {
         let Found { session, shard, user, ended_at, deadline } = *found;
         match ended_at {
             Some(at) if at < now.minus(keep.events) => {
-                transact!(inner, db => remove_session(db, shard, session))?;
+                fenced!(inner, fence, db => remove_session(db, shard, session))?;
                 swept.removed += 1;
                 continue;
             }
@@ -153,20 +170,20 @@ async fn sessions(inner: &Arc<Inner>, now: Time, keep: Retention) -> Result<Swep
             // Not at once: a clock that was wrong for a while must not end what a right one would let live.
             None if deadline <= now.minus(keep.settle) => {
                 let by = now.minus(keep.settle);
-                let expired = transact!(inner, db => session::expire(db, shard, session, user, by))?;
+                let expired = fenced!(inner, fence, db => session::expire(db, shard, session, user, by))?;
                 swept.expired += u64::from(expired);
             }
             // It is over all the same, and applications are told: this clock has not jumped.
             None if deadline <= now => {
-                transact!(inner, db => backchannel_logout::put(db, shard, session, user, deadline))?;
+                fenced!(inner, fence, db => backchannel_logout::put(db, shard, session, user, deadline))?;
             }
             None => {}
         }
         stay.push(uuid(session.as_bytes()));
     }
-    swept.removed += forget_renewals(inner, Whose::Sessions(stay), now, keep).await?;
+    swept.removed += forget_renewals(inner, Whose::Sessions(stay), now, keep, fence).await?;
     let next = if swept.more { batch.last().map(|found| *found.session.as_bytes()) } else { None };
-    transact!(inner, db => stop_at(db, "sweep.sessions", after, next.unwrap_or_default()))?;
+    fenced!(inner, fence, db => stop_at(db, "sweep.sessions", after, next.unwrap_or_default()))?;
     Ok(swept)
 }
 
@@ -208,22 +225,22 @@ async fn remove_session(db: &Db, shard: i32, session: SessionId) -> Result<(), F
 
 /// The next batch of grants that belong to no session: removes those that ended long ago, or whose deadline passed so long ago,
 /// and forgets the old renewals of the others.
-async fn without_session(inner: &Arc<Inner>, now: Time, keep: Retention) -> Result<Swept, Broken> {
-    let (after, batch) = transact!(inner, db => next_without_session(db, keep))?;
+async fn without_session(inner: &Arc<Inner>, now: Time, keep: Retention, fence: i64) -> Result<Swept, Broken> {
+    let (after, batch) = fenced!(inner, fence, db => next_without_session(db, keep))?;
     let mut swept = Swept { more: is_full(batch.len(), keep), ..Swept::default() };
     let (mut last, mut stay) = (None, Vec::with_capacity(batch.len()));
     for (public_id, shard, id, over) in batch {
         last = Some(*public_id.as_bytes());
         if over(keep.settle) < now.minus(keep.events) {
             let sql = "DELETE FROM grants WHERE shard = $1 AND id = $2";
-            swept.removed += transact!(inner, db => db.run(sql, &[&shard, &id]))?;
+            swept.removed += fenced!(inner, fence, db => db.run(sql, &[&shard, &id]))?;
         } else {
             stay.push(public_id);
         }
     }
-    swept.removed += forget_renewals(inner, Whose::Grants(stay), now, keep).await?;
+    swept.removed += forget_renewals(inner, Whose::Grants(stay), now, keep, fence).await?;
     let next = if swept.more { last } else { None };
-    transact!(inner, db => stop_at(db, "sweep.without_session", after, next.unwrap_or_default()))?;
+    fenced!(inner, fence, db => stop_at(db, "sweep.without_session", after, next.unwrap_or_default()))?;
     Ok(swept)
 }
 
@@ -253,7 +270,13 @@ enum Whose {
 }
 
 /// Forgets old renewals of these, where there are any; how many. Most grants have no more than may stay.
-async fn forget_renewals(inner: &Arc<Inner>, whose: Whose, now: Time, keep: Retention) -> Result<u64, Broken> {
+async fn forget_renewals(
+    inner: &Arc<Inner>,
+    whose: Whose,
+    now: Time,
+    keep: Retention,
+    fence: i64,
+) -> Result<u64, Broken> {
     let (condition, ids) = match whose {
         Whose::Sessions(ids) => ("g.session_id = ANY($1)", ids),
         Whose::Grants(ids) => ("g.public_id = ANY($1)", ids),
@@ -262,14 +285,14 @@ async fn forget_renewals(inner: &Arc<Inner>, whose: Whose, now: Time, keep: Rete
         return Ok(0);
     }
     let sql = format!("SELECT {COLUMNS}, g.renewals FROM grants g WHERE {condition} AND g.generation > $2");
-    let rows = transact!(inner, db => db.rows(&sql, &[&ids, &count(keep.rotations_kept)]))?;
+    let rows = fenced!(inner, fence, db => db.rows(&sql, &[&ids, &count(keep.rotations_kept)]))?;
     let mut removed = 0;
     for row in &rows {
         let Some(grant) = readable(grant::read(&mut Columns::new(row)).map(|record| record.grant))? else { continue };
         let packed = row.try_get::<_, &[u8]>(row.len() - 1).unwrap_or_default();
         let all = renewals::all(packed, &grant.context.user_agent, grant.context.prefix);
         if outdated(&all, now, keep) > 0 {
-            removed += transact!(inner, db => forget(db, shard(&grant.id), uuid(&grant.id.0), now, keep))?;
+            removed += fenced!(inner, fence, db => forget(db, shard(&grant.id), uuid(&grant.id.0), now, keep))?;
         }
     }
     Ok(removed)

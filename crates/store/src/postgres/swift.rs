@@ -15,6 +15,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use regrant_engine::{
@@ -36,8 +37,12 @@ use super::{
     renewals,
     row::{Columns, shard, uuid},
     spread::{self, Engine},
+    stopwatch::Stopwatch,
 };
 
+/// How long the statement may go unanswered. One row that somebody keeps locked must not hold up all that share it, and ends it
+/// sooner.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How many may wait for a worker.
 const QUEUE: usize = 16 * 1024;
 
@@ -268,9 +273,10 @@ impl Swifts {
 
     async fn one(&self, given: &Given, wanted: Wanted) -> Result<Option<Row>, Fault> {
         let lease = self.pool.take().await?;
+        let began = Stopwatch::start();
         let row = run_alone(&lease, given, wanted).await?;
         drop(lease);
-        tell(&self.pool, row.as_slice());
+        tell(&self.pool, row.as_slice(), began);
         Ok(row)
     }
 
@@ -335,9 +341,10 @@ async fn work(
                 Err(_) => continue,
             },
         };
+        let began = Stopwatch::start();
         match run_together(&db, &sql, &waiting).await {
             Ok(found) => {
-                tell(&pool, &found);
+                tell(&pool, &found, began);
                 for row in found {
                     let Ok(id) = row.try_get::<_, Uuid>(0) else { continue };
                     if let Some(place) = waiting.iter().position(|waiting| waiting.given.id == id) {
@@ -352,13 +359,17 @@ async fn work(
                 }
                 tracing::debug!(broken = %regrant_engine::ports::Broken::from(fault), "a statement of many refreshes failed");
                 held = Some(db).filter(Db::is_sound);
+                if held.is_none() {
+                    // The judge, who is asked next, is not to wait for one that is as dead.
+                    pool.doubt();
+                }
             }
         }
     }
 }
 
 /// Tells who listens what was renewed, also where the holder does not wait for it any more.
-fn tell(pool: &Pool, rows: &[Row]) {
+fn tell(pool: &Pool, rows: &[Row], began: Stopwatch) {
     let surroundings = pool.surroundings();
     let Some(listener) = surroundings.listener.as_ref().filter(|_| !rows.is_empty()) else { return };
     let told = |row| {
@@ -366,7 +377,7 @@ fn tell(pool: &Pool, rows: &[Row]) {
         Some(renewal_of(&grant).told(&grant))
     };
     let events = if surroundings.wants_events { rows.iter().filter_map(told).collect() } else { Vec::new() };
-    listener.committed(rows.len(), events);
+    listener.took(rows.len(), began.elapsed(), events);
 }
 
 fn renewal_of(grant: &Grant) -> Renewal {
@@ -381,14 +392,14 @@ fn renewal_of(grant: &Grant) -> Renewal {
 /// A connection of a worker's own: its one statement is planned once, row by row through the key. None where the engine spreads over
 /// machines: rows of many shards in one statement would be everybody's work.
 async fn connect(pool: &Pool) -> Result<Option<Db>, Fault> {
-    let db = pool.connect().await?;
+    let db = pool.connect().await?.with_patience(PATIENCE);
     if spread::engine(&db).await? != Engine::PostgreSql {
         return Ok(None);
     }
     db.client
         .batch_execute(
             "SET plan_cache_mode = force_generic_plan; SET enable_hashjoin = off; SET enable_mergejoin = off; \
-             SET enable_seqscan = off; SET enable_bitmapscan = off",
+             SET enable_seqscan = off; SET enable_bitmapscan = off; SET lock_timeout = 2000",
         )
         .await?;
     Ok(Some(db))

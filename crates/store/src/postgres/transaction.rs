@@ -53,6 +53,9 @@ pub(super) async fn end<T>(lease: Lease, done: Result<T, Fault>, tries: u32) -> 
     if fault.is_stale_plan() {
         lease.forget_statements();
     }
+    if fault.is_lost() {
+        lease.spoil();
+    }
     let again = match fault.is_lost() {
         // The pool may hold more that are dead; it makes new ones then.
         true => tries < 3,
@@ -102,8 +105,9 @@ macro_rules! read {
                 };
                 tries += 1;
                 match done {
+                    Err(fault) if tries < 3 && fault.is_lost() => lease.spoil(),
                     // A statement that reads may be undone for somebody else's sake, too, on engines that are serializable.
-                    Err(fault) if tries < 3 && (fault.is_lost() || fault.is_passing()) => lease.forget_statements(),
+                    Err(fault) if tries < 3 && fault.is_passing() => lease.forget_statements(),
                     done => break done.map_err($crate::postgres::Broken::from),
                 }
             }

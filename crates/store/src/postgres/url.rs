@@ -18,13 +18,16 @@ use super::tls::Tls;
 
 /// How long a connection may take to be made.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long what was sent may go without a word that it came.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 /// The largest password file that is read.
 const LARGEST_FILE: u64 = 64 * 1024;
 
 /// How to reach a database. Silent about passwords.
 #[derive(Clone)]
 pub struct Address {
-    pub(super) config: tokio_postgres::Config,
+    /// Its hosts, each alone, in their order: one that does not answer must not hold up the next.
+    pub(super) hosts: Vec<(String, tokio_postgres::Config)>,
     pub(super) tls: Option<Tls>,
     shown: String,
 }
@@ -92,6 +95,11 @@ impl Address {
         if config.get_hosts().is_empty() {
             return Err("the database's URL names no host".to_owned());
         }
+        let (hosts, addresses, ports) =
+            (config.get_hosts().len(), config.get_hostaddrs().len(), config.get_ports().len());
+        if (addresses > 0 && addresses != hosts) || (ports > 1 && ports != hosts) {
+            return Err("the database's URL names more or fewer addresses or ports than hosts".to_owned());
+        }
         if let (None, Some(user)) = (config.get_user(), &environment.user) {
             config.user(user);
         }
@@ -104,14 +112,16 @@ impl Address {
                 config.password(password);
             }
         }
-        let is_here = config.get_hosts().iter().all(is_on_this_machine);
+        // `hostaddr` is where the connection goes in truth; `host` is then only its name.
+        let is_here =
+            config.get_hosts().iter().all(is_on_this_machine) && config.get_hostaddrs().iter().all(IpAddr::is_loopback);
         let tls = match (mode, is_here) {
             (None | Some("disable" | "prefer" | "allow"), true) => None,
             (None | Some("verify-full"), _) => Some(Tls::trusting(roots.as_deref())?),
             (Some(mode), _) => {
                 return Err(format!(
-                    "sslmode={mode}: beyond this machine only verify-full is used (the certificate names the host), and on \
-                     it that or disable"
+                    "sslmode={mode} would trust whoever answers: beyond this machine write sslmode=verify-full, or nothing (the \
+                     certificate must name the host; sslrootcert=FILE names your own authority), and on it that or disable"
                 ));
             }
         };
@@ -120,7 +130,7 @@ impl Address {
             // A standby answers too, and every write would fail there.
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
-        if config.get_connect_timeout().is_none() {
+        if config.get_connect_timeout().is_none_or(|timeout| timeout.is_zero()) {
             config.connect_timeout(PATIENCE);
         }
         if config.get_application_name().is_none() {
@@ -128,8 +138,16 @@ impl Address {
         }
         config.keepalives_idle(Duration::from_secs(30));
         // A server that has gone without a word is noticed by what it does not acknowledge.
-        config.tcp_user_timeout(Duration::from_secs(10));
-        Ok(Self { shown: shown(&config), config, tls })
+        config.tcp_user_timeout(UNACKNOWLEDGED);
+        let hosts =
+            (0..config.get_hosts().len()).filter_map(|index| Some((named(&config, index)?, alone(&config, index)?)));
+        Ok(Self { hosts: hosts.collect(), shown: shown(&config), tls })
+    }
+
+    /// Whether there is another host that may take over.
+    #[must_use]
+    pub fn has_several_hosts(&self) -> bool {
+        self.hosts.len() > 1
     }
 
     /// Whether a URL has a password in it.
@@ -152,17 +170,71 @@ fn is_on_this_machine(host: &Host) -> bool {
     }
 }
 
+fn port_of(config: &tokio_postgres::Config, index: usize) -> u16 {
+    let ports = config.get_ports();
+    ports.get(index).or(ports.first()).copied().unwrap_or(5432)
+}
+
+/// A host for people.
+fn named(config: &tokio_postgres::Config, index: usize) -> Option<String> {
+    let port = port_of(config, index);
+    Some(match config.get_hosts().get(index)? {
+        Host::Tcp(name) if name.contains(':') => format!("[{name}]:{port}"),
+        Host::Tcp(name) => format!("{name}:{port}"),
+        Host::Unix(directory) => format!("{}:{port}", directory.display()),
+    })
+}
+
+/// The same for one host only.
+fn alone(config: &tokio_postgres::Config, index: usize) -> Option<tokio_postgres::Config> {
+    let mut one = tokio_postgres::Config::new();
+    match config.get_hosts().get(index)? {
+        Host::Tcp(name) => one.host(name),
+        Host::Unix(directory) => one.host_path(directory),
+    };
+    if let Some(address) = config.get_hostaddrs().get(index) {
+        one.hostaddr(*address);
+    }
+    one.port(port_of(config, index));
+    if let Some(user) = config.get_user() {
+        one.user(user);
+    }
+    if let Some(name) = config.get_dbname() {
+        one.dbname(name);
+    }
+    if let Some(options) = config.get_options() {
+        one.options(options);
+    }
+    if let Some(name) = config.get_application_name() {
+        one.application_name(name);
+    }
+    if let Some(password) = config.get_password() {
+        one.password(password);
+    }
+    if let Some(timeout) = config.get_connect_timeout() {
+        one.connect_timeout(*timeout);
+    }
+    if let Some(timeout) = config.get_tcp_user_timeout() {
+        one.tcp_user_timeout(*timeout);
+    }
+    one.keepalives(config.get_keepalives())
+        .keepalives_idle(config.get_keepalives_idle())
+        .ssl_mode(config.get_ssl_mode())
+        .ssl_negotiation(config.get_ssl_negotiation())
+        .channel_binding(config.get_channel_binding())
+        .target_session_attrs(config.get_target_session_attrs());
+    if let Some(interval) = config.get_keepalives_interval() {
+        one.keepalives_interval(interval);
+    }
+    if let Some(retries) = config.get_keepalives_retries() {
+        one.keepalives_retries(retries);
+    }
+    Some(one)
+}
+
 /// For people: no password, no options.
 fn shown(config: &tokio_postgres::Config) -> String {
-    let ports = config.get_ports();
-    let hosts = config.get_hosts().iter().enumerate().map(|(index, host)| {
-        let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
-        match host {
-            Host::Tcp(name) if name.contains(':') => format!("[{name}]:{port}"),
-            Host::Tcp(name) => format!("{name}:{port}"),
-            Host::Unix(directory) => format!("{}:{port}", directory.display()),
-        }
-    });
+    let hosts = (0..config.get_hosts().len()).filter_map(|index| named(config, index));
     let hosts = hosts.collect::<Vec<_>>().join(",");
     let user = config.get_user().map(|user| format!("{user}@")).unwrap_or_default();
     let name = config.get_dbname().or(config.get_user()).unwrap_or_default();
@@ -262,7 +334,26 @@ mod tests {
         let address = parse("postgres://ada:secret@127.0.0.1:5433,localhost:5434/regrant").unwrap();
         assert_eq!(address.to_string(), "postgres://ada@127.0.0.1:5433,localhost:5434/regrant");
         assert!(!format!("{address:?}").contains("secret"));
-        assert_eq!(address.config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+        assert!(address.has_several_hosts());
+        for ((named, config), port) in address.hosts.iter().zip([5433, 5434]) {
+            assert!(named.ends_with(&port.to_string()), "{named}");
+            assert_eq!((config.get_hosts().len(), config.get_ports()), (1, &[port][..]));
+            assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+            assert_eq!((config.get_user(), config.get_dbname()), (Some("ada"), Some("regrant")));
+            assert_eq!(config.get_password(), Some(&b"secret"[..]));
+        }
+    }
+
+    #[test]
+    fn what_the_url_says_is_said_of_each_host() {
+        let options = "application_name=me&connect_timeout=3&keepalives_idle=7&options=-c%20work_mem%3D8MB&hostaddr=127.0.0.2,127.0.0.3";
+        let address = parse(&format!("postgres://ada@127.0.0.1,localhost:7/regrant?{options}")).unwrap();
+        for ((_, config), (port, at)) in address.hosts.iter().zip([(5432, "127.0.0.2"), (7, "127.0.0.3")]) {
+            assert_eq!((config.get_application_name(), config.get_options()), (Some("me"), Some("-c work_mem=8MB")));
+            assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(3)));
+            assert_eq!((config.get_ports(), config.get_hostaddrs()), (&[port][..], &[at.parse().unwrap()][..]));
+            assert_eq!(config.get_ssl_mode(), SslMode::Disable);
+        }
     }
 
     #[test]
@@ -273,6 +364,8 @@ mod tests {
             let refused = parse(&format!("postgres://ada@db.example/regrant?sslmode={mode}"));
             assert!(refused.is_err_and(|why| why.contains("verify-full")), "{mode}");
         }
+        // A name of this machine at an address of another one.
+        assert!(parse("postgres://ada@localhost/regrant?hostaddr=10.0.0.1&sslmode=disable").is_err());
         // One host elsewhere is enough.
         assert!(parse("postgres://ada@127.0.0.1,db.example/regrant?sslmode=disable").is_err());
         let missing = parse("postgres://ada@db.example/regrant?sslrootcert=/nowhere/ca.pem");
@@ -302,7 +395,7 @@ mod tests {
             [("postgres://ada@127.0.0.1:5433/regrant", "a:b\\c"), ("postgres://bob@127.0.0.1:5433/regrant", "any")]
         {
             let address = Address::parse(url, &environment).unwrap();
-            assert_eq!(address.config.get_password(), Some(password.as_bytes()));
+            assert_eq!(address.hosts[0].1.get_password(), Some(password.as_bytes()));
         }
     }
 }

@@ -114,7 +114,10 @@ pub(super) async fn owner(db: &Db, identifier: &Identifier) -> Result<Option<(i3
 }
 
 /// The user that is meant, locked, if there is one.
+///
+/// Only the operator changes a user by it: nothing of that may be forgotten, whether it ends something or takes something away.
 pub(super) async fn lock(db: &Db, selector: &UserSelector) -> Result<Option<(i32, UserId)>, Fault> {
+    db.strongly().await?;
     match selector {
         UserSelector::Identifier(identifier) => match owner(db, identifier).await? {
             // Deleted meanwhile, it is nobody's identifier.

@@ -91,7 +91,9 @@ impl Home {
 
     /// Where the store is, as the server says it.
     pub(crate) fn place(&self) -> String {
-        self.database.clone().unwrap_or_else(|| self.data.display().to_string())
+        // It does not repeat the options.
+        let shown = |url: &String| url.split('?').next().unwrap_or_default().to_owned();
+        self.database.as_ref().map_or_else(|| self.data.display().to_string(), shown)
     }
 
     /// Sets a variable of the environment for all processes from now on.

@@ -47,12 +47,40 @@ impl Cluster {
 
     /// One more, with these settings.
     pub(crate) fn start(settings: &[&str]) -> Self {
+        Self::serve(Self::fresh_data(), settings)
+    }
+
+    /// One more, that speaks TLS with this certificate and key, and lets in whom these lines name.
+    pub(crate) fn start_with_tls(certificate: &Path, key: &Path, access: &str) -> Self {
+        let directory = Self::fresh_data();
+        for (from, to) in [(certificate, "server.pem"), (key, "server.key")] {
+            std::fs::copy(from, directory.join(to)).expect("a copy of the certificate or its key");
+        }
+        std::fs::write(directory.join("access"), access).expect("who may come in");
+        let own = |name: &str| directory.join(name).display().to_string();
+        // PostgreSQL asks that nobody else can read the key.
+        run(Command::new("chmod").arg("600").arg(own("server.key")));
+        if is_root() {
+            run(Command::new("chown").arg(USER).args(["server.pem", "server.key", "access"].map(own)));
+        }
+        let settings = [
+            "ssl=on".to_owned(),
+            "fsync=off".to_owned(),
+            format!("ssl_cert_file={}", own("server.pem")),
+            format!("ssl_key_file={}", own("server.key")),
+            format!("hba_file={}", own("access")),
+        ];
+        Self::serve(directory, &settings.each_ref().map(String::as_str))
+    }
+
+    /// A directory with an empty cluster in it.
+    fn fresh_data() -> PathBuf {
         let directory = fresh_directory();
         let data = directory.join("data");
         run(as_somebody("initdb")
             .args(["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "-U", USER, "-D"])
             .arg(&data));
-        Self::serve(directory, settings)
+        directory
     }
 
     /// A copy of this one that follows it, as streaming replication does.
@@ -63,6 +91,48 @@ impl Cluster {
         run(copy.arg(self.port.to_string()).arg("-D").arg(directory.join("data")));
         let settings: Vec<&str> = self.settings.iter().map(String::as_str).collect();
         Self::serve(directory, &settings)
+    }
+
+    /// Waits until a standby has seen all that was committed here.
+    pub(crate) fn is_followed_by(&self, standby: &Self) {
+        let there = self.sql("postgres", "SELECT pg_current_wal_lsn()");
+        let sql = format!("SELECT pg_last_wal_replay_lsn() >= '{}'", there.trim());
+        poll("the standby has caught up", || standby.sql("postgres", &sql).trim() == "t");
+    }
+
+    /// From here on, this standby hears nothing more of its primary.
+    pub(crate) fn is_cut_off_from(&self, primary: &Self) {
+        self.sql("postgres", "ALTER SYSTEM SET primary_conninfo = ''");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        let sql = "SELECT count(*) FROM pg_stat_replication";
+        poll("the standby is cut off", || primary.sql("postgres", sql).trim() == "0");
+    }
+
+    /// And again.
+    pub(crate) fn follows_again(&self, primary: &Self) {
+        let connection =
+            format!("ALTER SYSTEM SET primary_conninfo = 'host=127.0.0.1 port={} user={USER}'", primary.port);
+        self.sql("postgres", &connection);
+        self.sql("postgres", "SELECT pg_reload_conf()");
+    }
+
+    /// Every process of it stands still, as on a machine that is frozen: connections stay, and nobody answers.
+    pub(crate) fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// They go on.
+    pub(crate) fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let Ok(told) = std::fs::read_to_string(self.directory.join("data/postmaster.pid")) else { return };
+        let Some(id) = told.lines().next() else { return };
+        // Whoever has gone meanwhile needs no signal.
+        let script =
+            "kill -$1 $2 2>/dev/null; for child in $(ps -o pid= --ppid $2); do kill -$1 $child 2>/dev/null; done";
+        let _ = Command::new("sh").args(["-c", script, "sh", name, id.trim()]).status();
     }
 
     /// Makes a standby a primary.
@@ -103,14 +173,10 @@ impl Cluster {
 
     /// Waits until it answers.
     fn wait(&self) {
-        let deadline = std::time::Instant::now() + Duration::from_secs(60);
         let mut asked = program("pg_isready");
         asked.args(["-q", "-t", "1", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
-        while !asked.status().expect("pg_isready").success() {
-            let log = std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
-            assert!(std::time::Instant::now() < deadline, "PostgreSQL does not start: {log}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let log = || std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+        poll_told("PostgreSQL starts", || asked.status().expect("pg_isready").success(), log);
     }
 
     /// Makes an empty database, and gives its URL.
@@ -139,6 +205,25 @@ impl Cluster {
         copy.args(["-c", script, "sh"]).arg(path("pg_dump")).arg(from).arg(path("psql")).arg(&to);
         run(&mut copy);
         to
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // Who stands still cannot be stopped.
+        self.thaw();
+    }
+}
+
+fn poll(what: &str, done: impl FnMut() -> bool) {
+    poll_told(what, done, String::new);
+}
+
+fn poll_told(what: &str, mut done: impl FnMut() -> bool, told: impl Fn() -> String) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(std::time::Instant::now() < deadline, "this did not happen in a minute: {what}: {}", told());
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -10,15 +10,19 @@ use std::{
 
 use regrant_engine::{
     event::EventKind,
-    ports::{Broken, Store},
+    ports::{Broken, Retention, Store},
     refresh::Intent,
+    time::Seconds,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 
-use super::{Address, Cluster, Database, Environment, Options, PostgresStore};
+use super::{
+    super::{lease, sweep},
+    Address, Cluster, Database, Environment, Options, PostgresStore,
+};
 use crate::contract::world::{FIREFOX, HOME, Place, RealRandom, Seen, World, try_token};
 
 /// Passes bytes on, and cuts the connection just after it has passed on something with these bytes in it: so often.
@@ -152,4 +156,67 @@ async fn load_is_shed_before_it_piles_up() {
     assert_eq!(store.count_sessions().await, Err(Broken::Overloaded));
     drop(taken);
     assert!(waiting.join_all().await.into_iter().all(|answered| answered == Ok(0)));
+}
+
+/// A node that was frozen in the middle of its sweep comes back when another one has taken over: nothing that it still wants to
+/// write goes through.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_back_to_a_lease_that_another_one_has_writes_nothing() {
+    let database = Database::new();
+    let (one, other) = (database.store(Options::default()), database.store(Options::default()));
+    let world = World::at(Box::new(database)).await;
+    world.user("ada").await;
+    let session = world.sign_in("ada").await.session;
+    let keep = Retention { pace: Seconds::days(400), ..world.settings.retention };
+    let begun = world.engine().now();
+    let db = one.inner.pool.take().await.unwrap();
+    let fence = lease::take(&db, sweep::LEASE, one.inner.holder, begun, sweep::LEASED).await.unwrap().unwrap();
+    drop(db);
+    // While it is held, the other one leaves the work alone.
+    let idle = other.sweep(begun.plus(Seconds(1)), keep).await.unwrap();
+    assert_eq!((idle.expired, idle.removed, idle.more), (0, 0, false));
+    let later = begun.plus(sweep::LEASED).plus(Seconds(1));
+    other.sweep(later, keep).await.unwrap();
+    // Long ago it was told that it is so late that everything is to go.
+    let late = sweep::sweep_under_lease(&one.inner, later.plus(Seconds::days(365)), keep, fence).await;
+    assert!(matches!(&late, Err(Broken::Store(why)) if why.contains("another node")), "{late:?}");
+    let clock = one.inner.pool.take().await.unwrap();
+    let told = super::super::meta::find(&clock, "sweep.clock").await.unwrap();
+    assert_eq!(told, Some(later.millis().to_string()));
+    assert_eq!(world.ended(session).await, None);
+    // With the lease it is done.
+    assert!(one.sweep(later.plus(Seconds::days(365)), keep).await.unwrap().expired > 0);
+}
+
+/// A host that takes connections and says nothing holds nobody up: the next one is asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_host_is_passed_over() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (database, port) = (Database::new(), silent.local_addr().unwrap().port());
+    drop(database.store(Options::default()));
+    let reach = |hosts: &str| {
+        let address =
+            Address::parse(&format!("postgres://postgres@{hosts}/{}", database.name()), &Environment::default());
+        PostgresStore::new(address.unwrap(), Arc::new(RealRandom), Options::default())
+    };
+    let good = format!("127.0.0.1:{}", Cluster::shared().port);
+    for hosts in [format!("127.0.0.1:{port},{good}"), format!("{good},127.0.0.1:{port}")] {
+        let store = reach(&hosts);
+        let counted = tokio::time::timeout(std::time::Duration::from_secs(4), store.count_sessions()).await;
+        assert_eq!(counted, Ok(Ok(0)), "{hosts}");
+    }
+    // Alone, it is told of after a while; each host with its own reason.
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let failed = reach(&format!("127.0.0.1:{port},127.0.0.1:{gone}")).count_sessions().await;
+    let Err(Broken::Store(why)) = &failed else { panic!("{failed:?}") };
+    assert!(why.contains("no answer within 5 seconds") && why.contains("refused"), "{why}");
+}
+
+/// Whoever is frozen in the middle of a transaction loses its locks after a while, where the engine knows how.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_transaction_may_idle_for_ever() {
+    let store = Database::new().store(Options::default());
+    let db = store.inner.pool.take().await.unwrap();
+    let row = db.row("SELECT current_setting('idle_in_transaction_session_timeout')", &[]).await.unwrap().unwrap();
+    assert_eq!(row.get::<_, String>(0), "15s");
 }
