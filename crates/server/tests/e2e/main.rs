@@ -17,6 +17,7 @@ mod document;
 mod durability;
 mod faults;
 mod garbage;
+mod moving;
 mod origins;
 mod people;
 mod postgres;

@@ -24,9 +24,10 @@ mod key;
 mod lease;
 mod login;
 mod meta;
+mod moving;
 mod pool;
 mod refresh;
-mod renewals;
+pub(crate) mod renewals;
 mod resource;
 mod role;
 mod row;
@@ -74,6 +75,7 @@ use self::{
 };
 use crate::listener::Listener;
 
+pub(crate) use self::grant::endpoint_name;
 pub use self::{
     schema::{MIGRATIONS, Migration, OpenError},
     url::{Address, Environment},
@@ -555,7 +557,15 @@ impl Store for PostgresStore {
     }
 
     fn signing_keys(&self) -> Answer<'_, Vec<SealedKey>> {
-        read!(self, db => key::all(db))
+        // Every node asks this every two seconds: so one that still runs on a store that moves stops working on it.
+        Box::pin(async move {
+            let moved: Answer<'_, _> = read!(self, db => moving::why_not(db));
+            if let Some(why) = moved.await? {
+                self.inner.pool.close(why);
+            }
+            let keys: Answer<'_, _> = read!(self, db => key::all(db));
+            keys.await
+        })
     }
 
     fn swap_signing_keys(

@@ -10,7 +10,7 @@ use std::{
     collections::HashMap,
     ops::Deref,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -50,6 +50,8 @@ pub(super) struct Pool {
     /// How long one may wait for a connection.
     patience: Duration,
     surroundings: Arc<Surroundings>,
+    /// Why nobody is to work here any more.
+    closed: OnceLock<String>,
 }
 
 impl Pool {
@@ -63,7 +65,18 @@ impl Pool {
             most_waiting: connections.saturating_mul(64),
             patience: Duration::from_secs(5),
             surroundings,
+            closed: OnceLock::new(),
         }
+    }
+
+    /// From here on nobody gets a connection: the store is at another place.
+    pub(super) fn close(&self, why: String) {
+        let _ = self.closed.set(why);
+    }
+
+    /// Says so, if nobody is to work here.
+    pub(super) fn is_open(&self) -> Result<(), Fault> {
+        self.closed.get().map_or(Ok(()), |why| Err(Fault::Unreachable(why.clone())))
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -76,6 +89,7 @@ impl Pool {
 
     /// A connection to work on.
     pub(super) async fn take(self: &Arc<Self>) -> Result<Lease, Fault> {
+        self.is_open()?;
         let permit = match Arc::clone(&self.free).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => self.wait().await?,

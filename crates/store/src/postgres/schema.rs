@@ -7,7 +7,7 @@ use std::fmt;
 
 use regrant_engine::ports::Broken;
 
-use super::{fault::Fault, meta, pool::Db, row::Columns};
+use super::{fault::Fault, meta, moving, pool::Db, row::Columns};
 
 /// A step from one version of the schema to the next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +64,8 @@ pub enum OpenError {
         /// The newest that this binary knows.
         known: u32,
     },
+    /// It is at another place, or on its way; the text says where, and what to do.
+    Moved(String),
     /// It cannot be reached, or says no.
     Broken(Broken),
 }
@@ -79,6 +81,7 @@ impl fmt::Display for OpenError {
                 f,
                 "its schema is {found}, and this version needs {known}: run \"regrant migrate up\", or start \"regrant serve\""
             ),
+            Self::Moved(why) => f.write_str(why),
             Self::Broken(broken) => broken.fmt(f),
         }
     }
@@ -103,8 +106,14 @@ pub(super) async fn version(db: &Db) -> Result<u32, Fault> {
     stored.parse().map_err(|_| Fault::damaged("the version of the schema cannot be read"))
 }
 
-/// Whether this binary can work on what is there.
+/// Whether this binary can work on what is there, and may.
 pub(super) async fn check(db: &Db) -> Result<(), OpenError> {
+    check_version(db).await?;
+    moving::admit(db).await
+}
+
+/// Whether this binary can work on what is there.
+pub(super) async fn check_version(db: &Db) -> Result<(), OpenError> {
     let found = version(db).await?;
     let known = newest();
     if found == 0 {

@@ -132,6 +132,13 @@ impl Address {
         Ok(Self { shown: shown(&config), config, tls })
     }
 
+    /// The same for a move, whose connections are told from those of nodes.
+    #[must_use]
+    pub fn of_a_move(mut self) -> Self {
+        self.config.application_name(super::moving::APPLICATION);
+        self
+    }
+
     /// Whether a URL has a password in it.
     #[must_use]
     pub fn has_password(url: &str) -> bool {
