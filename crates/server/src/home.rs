@@ -2,6 +2,7 @@
 //! key file that belongs to it, and the engine wired to both.
 
 mod database;
+mod moving;
 
 use std::{
     fmt,
@@ -27,7 +28,7 @@ use regrant_engine::{
 use regrant_store::{
     Listener,
     postgres::{self, Address},
-    sqlite::{Options, SqliteStore},
+    sqlite::{OpenError, Options, SqliteStore},
 };
 
 use crate::{
@@ -36,6 +37,8 @@ use crate::{
     keys::{self, KeyFileError, Keys},
     system::{SystemClock, SystemSource},
 };
+
+pub(crate) use self::moving::Parking;
 
 /// Why the data directory cannot be used.
 #[derive(Debug)]
@@ -48,6 +51,13 @@ pub(crate) enum HomeError {
         directory: PathBuf,
         /// That process, if it has said so.
         process: Option<String>,
+    },
+    /// The store is at another place, or on its way there.
+    Moved {
+        /// The directory.
+        directory: PathBuf,
+        /// Where it is, and what to do.
+        why: String,
     },
     /// The directory or a file in it.
     File(String),
@@ -87,6 +97,7 @@ impl fmt::Display for HomeError {
                     directory.display()
                 )
             }
+            Self::Moved { directory, why } => write!(f, "the store in {} cannot be used: {why}", directory.display()),
             Self::File(what) | Self::Keys(what) => f.write_str(what),
             Self::Database { shown, error } => write!(f, "{shown} cannot be used: {error}"),
             Self::Broken(broken) => broken.fmt(f),
@@ -221,8 +232,10 @@ impl Home {
             }
             make_store(directory, &database, &random_of_store)?;
         }
-        let store = SqliteStore::open_with(&database, random_of_store, lost, options)
-            .map_err(|error| HomeError::File(format!("cannot open the store {}: {error}", database.display())))?;
+        let store = SqliteStore::open_with(&database, random_of_store, lost, options).map_err(|error| match error {
+            OpenError::Moved(why) => HomeError::Moved { directory: directory.to_owned(), why },
+            error => HomeError::File(format!("cannot open the store {}: {error}", database.display())),
+        })?;
         Ok(Self { store: Arc::new(store), keys, key_file, random, _lock: Some(lock) })
     }
 

@@ -39,7 +39,7 @@ pub(super) struct Arguments {
 }
 
 /// Commands whose names are fixed and whose work is a later wave's.
-pub(super) const LATER: [&str; 3] = ["token", "risk", "move"];
+pub(super) const LATER: [&str; 2] = ["token", "risk"];
 
 #[derive(clap::Subcommand)]
 pub(super) enum Subcommand {
@@ -115,6 +115,8 @@ pub(super) enum Subcommand {
         #[arg(long)]
         keep_sessions: bool,
     },
+    /// Move the store to another place, a database or a directory, and compare it there. It is not served from here afterwards
+    Move(MoveArgs),
     /// What the configuration is, where it comes from, and what is wrong with it
     Config {
         #[command(subcommand)]
@@ -129,6 +131,19 @@ pub(super) enum Subcommand {
     },
     #[command(external_subcommand)]
     Later(Vec<OsString>),
+}
+
+#[derive(clap::Args)]
+pub(super) struct MoveArgs {
+    /// Where the store is: a data directory (its path, or sqlite:///path), or postgres://user@host/name. Nobody may serve it
+    #[arg(long, value_name = "URL")]
+    pub(super) from: String,
+    /// Where it is to be: a place without a store. After a stop, the same again goes on where it was
+    #[arg(long, value_name = "URL")]
+    pub(super) to: String,
+    /// Undo a move that was not finished, or whose destination nobody has used yet
+    #[arg(long)]
+    pub(super) take_back: bool,
 }
 
 #[derive(clap::Subcommand)]

@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod jwt;
 mod migrate;
+mod moving;
 mod prompt;
 
 use std::{
@@ -45,6 +46,10 @@ use regrant_store::postgres::{Address, Environment, OpenError};
 const NO: u8 = 1;
 const USAGE: u8 = 2;
 
+/// What is said to whoever puts a password on the command line.
+const PASSWORD_IN_URL: &str =
+    "a password is a secret and no argument: take it out of the URL, and give it by PGPASSFILE, PGPASSWORD";
+
 /// The data directory if nobody names one.
 const DEFAULT_DATA: &str = "regrant-data";
 /// The largest standard input that is read: an import has a file for more.
@@ -76,9 +81,12 @@ impl From<HomeError> for Failure {
     fn from(error: HomeError) -> Self {
         match error {
             HomeError::InUse { .. }
+            | HomeError::Moved { .. }
             | HomeError::Broken(_)
             | HomeError::Issuer { .. }
-            | HomeError::Database { error: OpenError::Broken(_), .. } => Self::no(error.to_string()),
+            | HomeError::Database { error: OpenError::Broken(_) | OpenError::Moved(_), .. } => {
+                Self::no(error.to_string())
+            }
             HomeError::Database { .. } | HomeError::NoStore(_) | HomeError::File(_) | HomeError::Keys(_) => {
                 Self::usage(error.to_string())
             }
@@ -135,10 +143,7 @@ pub fn run() -> ExitCode {
 fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
     if arguments.database.as_deref().is_some_and(Address::has_password) {
         // Arguments are seen by every process of the machine.
-        return Err(Failure::usage(
-            "a password is a secret and no argument: take it out of --database, and give it by PGPASSWORD, PGPASSFILE or \
-             REGRANT_DATABASE__URL",
-        ));
+        return Err(Failure::usage(format!("--database: {PASSWORD_IN_URL} or REGRANT_DATABASE__URL")));
     }
     match arguments.command {
         None => {
@@ -211,6 +216,15 @@ fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
             let place = place(&arguments, &load(&arguments)?)?;
             let migrated = runtime()?.block_on(migrate::run(&place, command));
             tell(&arguments, &migrated?)
+        }
+        Some(Subcommand::Move(ref moves)) => {
+            if arguments.data.is_some() || arguments.database.is_some() {
+                return Err(Failure::usage(
+                    "the stores of a move are named by --from and --to, not by --data or --database",
+                ));
+            }
+            let moved = runtime()?.block_on(moving::run(moves));
+            tell(&arguments, &moved?)
         }
         Some(Subcommand::Config { command: ConfigCommand::Check }) => {
             let loaded = loaded(&arguments)?;

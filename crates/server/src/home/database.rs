@@ -47,6 +47,12 @@ impl Home {
         if version == 0 && missing == Missing::Refuse {
             return Err(failed(OpenError::NoStore));
         }
+        // Before keys are made that would be the wrong ones.
+        if version > 0
+            && let Some(why) = store.why_not().await?
+        {
+            return Err(failed(OpenError::Moved(why)));
+        }
         let is_new = version == 0 || store.refresh_keys().await?.is_empty();
         let keys = keys_of(key_file, is_new, address, &random)?;
         match missing {

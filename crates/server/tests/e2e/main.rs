@@ -19,6 +19,7 @@ mod durability;
 mod failover;
 mod faults;
 mod garbage;
+mod moving;
 mod nodes;
 mod origins;
 mod people;

@@ -310,6 +310,12 @@ pub(super) async fn codes_are_forgotten_a_day_after_their_end(world: World) {
     refresh(&world, &client, &granted).await.unwrap();
 }
 
+/// A device that waits for somebody.
+pub(super) async fn leave_open(world: &World) {
+    let client = tv(world, "open", ClientType::Public).await;
+    begin(world, &client, "a").await;
+}
+
 /// What devices and their users do, for the test that looks at the statements.
 pub(crate) async fn every_request(world: &World) {
     let client = tv(world, "devices", ClientType::Public).await;

@@ -18,6 +18,7 @@ pub(crate) mod device;
 mod dpop;
 mod key;
 mod logout;
+pub(crate) mod moving;
 pub(crate) mod password;
 mod race;
 mod resource;

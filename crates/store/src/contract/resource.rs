@@ -38,6 +38,12 @@ fn prepared(world: &World, id: &str, roles: &[&str], managed_by: ManagedBy) -> R
     resource::prepare(draft, managed_by, world.engine().now()).unwrap()
 }
 
+/// Adds a resource.
+pub(super) async fn added(world: &World, draft: Draft) {
+    let resource = resource::prepare(draft, ManagedBy::Operator, world.engine().now()).unwrap();
+    assert_eq!(resource::add(&world.engine(), resource, false).await, Ok(ResourceAdded::Added));
+}
+
 pub(super) async fn a_resource_is_read_as_it_was_written(mut world: World) {
     let written = prepared(&world, ORDERS, &["clerk"], ManagedBy::Operator);
     assert_eq!(resource::add(&world.engine(), written.clone(), false).await, Ok(ResourceAdded::Added));

@@ -160,7 +160,7 @@ fn endpoint(name: &str) -> Result<Endpoint, Fault> {
     }
 }
 
-pub(super) const fn endpoint_name(endpoint: Endpoint) -> &'static str {
+pub(crate) const fn endpoint_name(endpoint: Endpoint) -> &'static str {
     match endpoint {
         Endpoint::Session => "session",
         Endpoint::OAuth => "oauth",

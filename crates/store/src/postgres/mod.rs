@@ -26,9 +26,10 @@ mod lease;
 mod login;
 mod long;
 mod meta;
+mod moving;
 mod pool;
 mod refresh;
-mod renewals;
+pub(crate) mod renewals;
 mod resource;
 mod restored;
 mod role;
@@ -85,6 +86,7 @@ use self::{
 };
 use crate::listener::Listener;
 
+pub(crate) use self::grant::endpoint_name;
 pub use self::{
     long::{Fill, Index, Long, LongState, LongWork},
     restored::{Contents, Durability},
@@ -555,7 +557,15 @@ impl Store for PostgresStore {
     }
 
     fn signing_keys(&self) -> Answer<'_, Vec<SealedKey>> {
-        read!(self, db => key::all(db))
+        // Every node asks this every two seconds: so one that still runs on a store that moves stops working on it.
+        Box::pin(async move {
+            let moved: Answer<'_, _> = read!(self, db => moving::why_not(db));
+            if let Some(why) = moved.await? {
+                self.inner.pool.close(why);
+            }
+            let keys: Answer<'_, _> = read!(self, db => key::all(db));
+            keys.await
+        })
     }
 
     fn swap_signing_keys(

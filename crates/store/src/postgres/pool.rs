@@ -12,7 +12,7 @@ use std::{
     collections::HashMap,
     ops::Deref,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -66,6 +66,8 @@ pub(super) struct Pool {
     /// How long one may wait for a connection.
     patience: Duration,
     surroundings: Arc<Surroundings>,
+    /// Why nobody is to work here any more.
+    closed: OnceLock<String>,
 }
 
 impl Pool {
@@ -80,7 +82,18 @@ impl Pool {
             most_waiting: connections.saturating_mul(64),
             patience: Duration::from_secs(5),
             surroundings,
+            closed: OnceLock::new(),
         }
+    }
+
+    /// From here on nobody gets a connection: the store is at another place.
+    pub(super) fn close(&self, why: String) {
+        let _ = self.closed.set(why);
+    }
+
+    /// Says so, if nobody is to work here.
+    pub(super) fn is_open(&self) -> Result<(), Fault> {
+        self.closed.get().map_or(Ok(()), |why| Err(Fault::Unreachable(why.clone())))
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -93,6 +106,7 @@ impl Pool {
 
     /// A connection to work on.
     pub(super) async fn take(self: &Arc<Self>) -> Result<Lease, Fault> {
+        self.is_open()?;
         let began = self.surroundings.listener.as_ref().map(|listener| (listener, Stopwatch::start()));
         let taken = self.taken().await;
         if let Some((listener, began)) = began {

@@ -36,23 +36,38 @@ fn head(bytes: &mut Vec<u8>, kind: u8, at: Time, issued: Generation) {
 /// Puts one in front of those that a row has, whose context was this until now.
 pub(super) fn put(kept: &[u8], renewed: &Renewal, user_agent: &UserAgentFamily, prefix: Prefix) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(kept.len() + 64);
-    if renewed.user_agent == *user_agent && renewed.prefix == prefix {
-        head(&mut bytes, STAYED, renewed.at, renewed.issued);
-    } else {
-        head(&mut bytes, MOVED, renewed.at, renewed.issued);
-        for text in [user_agent.as_str(), &prefix.to_string()] {
-            let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
-            bytes.push(length);
-            bytes.extend(text.as_bytes().get(..usize::from(length)).unwrap_or_default());
-        }
-    }
+    one(&mut bytes, renewed, user_agent, prefix);
     bytes.extend(kept);
     bytes.truncate(MOST);
     bytes
 }
 
+/// Appends one, with the place of the one before if that was another.
+fn one(bytes: &mut Vec<u8>, renewed: &Renewal, user_agent: &UserAgentFamily, prefix: Prefix) {
+    if renewed.user_agent == *user_agent && renewed.prefix == prefix {
+        head(bytes, STAYED, renewed.at, renewed.issued);
+        return;
+    }
+    head(bytes, MOVED, renewed.at, renewed.issued);
+    for text in [user_agent.as_str(), &prefix.to_string()] {
+        let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
+        bytes.push(length);
+        bytes.extend(text.as_bytes().get(..usize::from(length)).unwrap_or_default());
+    }
+}
+
+/// All of these, oldest first, of a grant that rotated last where the newest of them was.
+pub(crate) fn packed(renewals: &[Renewal]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(16 * renewals.len());
+    for (index, renewal) in renewals.iter().enumerate().rev() {
+        let before = index.checked_sub(1).and_then(|index| renewals.get(index)).unwrap_or(renewal);
+        one(&mut bytes, renewal, &before.user_agent, before.prefix);
+    }
+    bytes
+}
+
 /// All of them, oldest first. What was cut off in the middle is left out.
-pub(super) fn all(mut bytes: &[u8], user_agent: &UserAgentFamily, prefix: Prefix) -> Vec<Renewal> {
+pub(crate) fn all(mut bytes: &[u8], user_agent: &UserAgentFamily, prefix: Prefix) -> Vec<Renewal> {
     let (mut user_agent, mut prefix) = (user_agent.clone(), prefix);
     let mut renewals = Vec::new();
     while let Some((kind, at, issued, rest)) = split(bytes) {

@@ -15,7 +15,7 @@ use regrant_engine::ports::Broken;
 use super::{
     fault::Fault,
     long::{self, Long},
-    meta,
+    meta, moving,
     pool::Db,
     spread::{self, Engine},
 };
@@ -101,6 +101,8 @@ pub enum OpenError {
         /// The migration.
         version: u32,
     },
+    /// It is at another place, or on its way; the text says where, and what to do.
+    Moved(String),
     /// It cannot be reached, or says no.
     Broken(Broken),
 }
@@ -121,6 +123,7 @@ impl fmt::Display for OpenError {
                 "migration {version} did not get the tables for itself: a long transaction (a backup, a report) holds them. Nothing \
                  was changed. pg_stat_activity shows it; try again when it is over"
             ),
+            Self::Moved(why) => f.write_str(why),
             Self::Broken(broken) => broken.fmt(f),
         }
     }
@@ -151,8 +154,14 @@ pub(super) async fn version(db: &Db) -> Result<u32, Fault> {
     stored.parse().map_err(|_| Fault::damaged("the version of the schema cannot be read"))
 }
 
-/// Whether a binary with these migrations can work on what is there.
+/// Whether a binary with these migrations can work on what is there, and may.
 pub(super) async fn check(db: &Db, migrations: &[Migration]) -> Result<(), OpenError> {
+    check_version(db, migrations).await?;
+    moving::admit(db).await
+}
+
+/// Whether a binary with these migrations can work on what is there.
+pub(super) async fn check_version(db: &Db, migrations: &[Migration]) -> Result<(), OpenError> {
     let found = version(db).await?;
     let known = newest(migrations);
     if found == 0 {

@@ -254,6 +254,8 @@ impl Swifts {
 
     /// Rotates, if that is all that is to be done; else nothing has changed.
     pub(super) async fn rotate(&self, swift: &Swift, wanted: Wanted) -> Result<Option<Verdict>, Fault> {
+        // Its workers have connections of their own.
+        self.pool.is_open()?;
         let given = Given::of(swift);
         // Text of the database has no zeros; no client and no program has one in its name.
         if given.client.contains('\0') || given.user_agent.contains('\0') {

@@ -41,11 +41,15 @@ impl Database {
         store
     }
 
+    pub(crate) fn address(&self) -> Address {
+        Address::parse(&self.url, &Environment::default()).unwrap()
+    }
+
     fn name(&self) -> &str {
         self.url.rsplit('/').next().unwrap()
     }
 
-    pub(super) fn sql(&self, sql: &str) -> String {
+    pub(crate) fn sql(&self, sql: &str) -> String {
         Cluster::shared().sql(self.name(), sql)
     }
 }

@@ -150,6 +150,15 @@ impl Address {
         self.hosts.len() > 1
     }
 
+    /// The same for a move, whose connections are told from those of nodes.
+    #[must_use]
+    pub fn of_a_move(mut self) -> Self {
+        for (_, config) in &mut self.hosts {
+            config.application_name(super::moving::APPLICATION);
+        }
+        self
+    }
+
     /// Whether a URL has a password in it.
     #[must_use]
     pub fn has_password(url: &str) -> bool {

@@ -37,6 +37,8 @@ pub enum OpenError {
         /// The newest that this binary knows.
         known: i32,
     },
+    /// It is at another place, or on its way; the text says where, and what to do.
+    Moved(String),
     /// The disk, its permissions, or SQLite itself.
     Failed(rusqlite::Error),
 }
@@ -51,6 +53,7 @@ impl fmt::Display for OpenError {
                     "it was written by a newer Regrant (schema {found}, this one knows {known}); use that version"
                 )
             }
+            Self::Moved(why) => f.write_str(why),
             Self::Failed(error) => match error.sqlite_error_code() {
                 Some(ErrorCode::DiskFull) => f.write_str("the disk is full; free space and try again"),
                 Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {

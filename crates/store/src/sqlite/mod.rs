@@ -22,6 +22,7 @@ mod file;
 mod grants;
 mod key;
 mod login;
+pub mod moving;
 mod refresh;
 mod resource;
 mod role;
@@ -125,7 +126,9 @@ impl SqliteStore {
         on_lost_disk: OnLostDisk,
         options: Options,
     ) -> Result<Self, OpenError> {
-        let desk = Desk::new(file::open_for_writing(file)?, options.memory)?;
+        let db = file::open_for_writing(file)?;
+        moving::admit(&db)?;
+        let desk = Desk::new(db, options.memory)?;
         let checkpoints = file::open_for_checkpoints(file)?;
         let readers = (0..READERS).map(|_| file::open_for_reading(file)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {

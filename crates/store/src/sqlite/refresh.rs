@@ -69,7 +69,7 @@ fn session_until(desk: &Desk, grant: &Grant) -> Result<Option<Time>, Fault> {
     }
 }
 
-fn roles_of(db: &Connection, user: UserId) -> Result<Vec<String>, Fault> {
+pub(super) fn roles_of(db: &Connection, user: UserId) -> Result<Vec<String>, Fault> {
     let mut statement = db.prepare_cached("SELECT role FROM user_roles WHERE user_id = ? ORDER BY role")?;
     let roles = statement.query_map(params![user.as_bytes()], |row| row.get(0))?;
     Ok(roles.collect::<Result<_, _>>()?)

@@ -55,7 +55,7 @@ impl Directory {
         Self { directory: tempfile::tempdir().unwrap(), statements: None }
     }
 
-    fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.directory.path().join("regrant.db")
     }
 

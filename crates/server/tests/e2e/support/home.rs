@@ -127,6 +127,23 @@ impl Home {
 
     /// `regrant`, not started yet.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        let mut command = self.bare_command::<&str>(&[]);
+        match &self.database {
+            None => command.arg("--data").arg(&self.data),
+            Some(url) => command.arg("--database").arg(url).arg("--keys").arg(self.keys()),
+        };
+        command.args(arguments);
+        command
+    }
+
+    /// Runs `regrant` without being told where the store is.
+    #[allow(dead_code, reason = "other test binaries use this module too, and not all of it")]
+    pub(crate) fn bare<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Said {
+        run(self.bare_command(arguments), b"")
+    }
+
+    /// `regrant` without being told where the store is.
+    pub(crate) fn bare_command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let program = self.program.as_deref().unwrap_or(Path::new(env!("CARGO_BIN_EXE_regrant")));
         let mut command = Command::new(if self.limits.is_empty() { program } else { Path::new("sh") });
         if !self.limits.is_empty() {
@@ -139,10 +156,6 @@ impl Home {
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.root.path());
-        match &self.database {
-            None => command.arg("--data").arg(&self.data),
-            Some(url) => command.arg("--database").arg(url).arg("--keys").arg(self.keys()),
-        };
         command.args(arguments);
         command
     }

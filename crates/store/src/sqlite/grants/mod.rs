@@ -28,6 +28,7 @@ mod hot;
 mod journal;
 pub(super) mod old_rows;
 mod packed;
+mod travel;
 mod words;
 
 use std::{borrow::Borrow, cell::RefCell, ops::Deref};
