@@ -71,6 +71,11 @@ impl Chains {
         }
     }
 
+    /// The newest tokens of those that live.
+    pub(crate) fn into_tokens(self) -> impl Iterator<Item = Box<str>> {
+        self.chains.into_iter().filter_map(|chain| chain.token)
+    }
+
     /// The server does not want this token any more.
     pub(crate) fn ended(&mut self, slot: usize) {
         if let Some(chain) = self.chains.get_mut(slot) {

@@ -28,6 +28,7 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<ExitCode, Failure> {
         tokens: None,
         store: None,
         database: None,
+        keys: None,
         batch: 1,
         json: arguments.json,
     };

@@ -83,8 +83,13 @@ impl Tally {
     }
 }
 
-/// Carries `chains` over a connection to `target` until the phase ends.
-pub(crate) async fn carry(target: Arc<Target>, mut chains: Chains, mut starts: Starts, phase: Phase) -> Tally {
+/// Carries `chains` over a connection to `target` until the phase ends; they come back as they are then.
+pub(crate) async fn carry(
+    target: Arc<Target>,
+    mut chains: Chains,
+    mut starts: Starts,
+    phase: Phase,
+) -> (Tally, Chains) {
     let mut tally = Tally::new();
     let mut line = Line::new();
     while let Some(due) = starts.next(phase.ends).await {
@@ -144,7 +149,7 @@ pub(crate) async fn carry(target: Arc<Target>, mut chains: Chains, mut starts: S
             }
         }
     }
-    tally
+    (tally, chains)
 }
 
 impl Starts {
@@ -285,7 +290,7 @@ mod tests {
         drop(due);
         let target = server(dialect, replies, piece).await;
         let phase = Phase { begins: now, ends: now + Duration::from_secs(60) };
-        carry(target, Chains::new(grants.iter().map(|token| (*token).into())), Starts::Open(starts), phase).await
+        carry(target, Chains::new(grants.iter().map(|token| (*token).into())), Starts::Open(starts), phase).await.0
     }
 
     #[tokio::test]

@@ -1,51 +1,54 @@
 //! A run on PostgreSQL: what a refresh costs there, beside what the database's own benchmark makes of the cheapest durable write.
 //!
-//! 1. The database, which must be empty but for tables, is migrated and filled.
+//! 1. The database is migrated and filled, unless `seed` has filled it before. Tables alone are welcome: an engine that spreads over
+//!    machines is told where to put them before they are filled.
 //! 2. The server is started on it, and put under load as always (`refresh.rs`).
 //! 3. The server is stopped, and pgbench updates one row a transaction in a table of its own, as large as that of the grants, for
-//!    the same time, with as many connections as the server had.
+//!    the same time (a minute at most), with as many connections as the server had.
+//!
+//! A database is not copied for the run: the tokens of one that was filled before are used up, and their file gets the successors.
 
-use std::{path::PathBuf, process::Command, process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::Command, process::ExitCode};
 
-use regrant::system::SystemSource;
-use regrant_engine::ports::Store;
-use regrant_store::postgres::{Address, Environment, Options, PostgresStore};
 use serde_json::json;
 
 use crate::{
     Failure, RefreshArguments,
     http::Dialect,
     process,
-    refresh::{measure, read_tokens},
+    refresh::{measure, read_tokens, replace_tokens},
     report::Memory,
-    seed::{self, DEFAULT_ISSUER},
+    seed::DEFAULT_ISSUER,
+    seed_database::{self, Plan},
     server::{self, Server},
 };
 
 /// As the server has it.
 const CONNECTIONS: u32 = 32;
+/// pgbench's seconds at most: behind an hour of refreshes nobody waits for an hour of its own.
+const LONGEST: u64 = 60;
 
 pub(crate) fn run(arguments: &RefreshArguments, url: &str) -> Result<ExitCode, Failure> {
     let binary = server::binary()?;
     let place = tempfile::tempdir().map_err(Failure::at("cannot make a directory"))?;
-    let (keys, tokens) = (place.path().join("keys.toml"), place.path().join("tokens"));
-    let address = Address::parse(url, &Environment::of_process()).map_err(Failure::usage)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::at("cannot start the runtime"))?;
-    let seeded = runtime.block_on(async {
-        let store = PostgresStore::new(address, Arc::new(SystemSource::new()), Options::default());
-        let (version, _) = store.version().await.map_err(Failure::at("the database cannot be used"))?;
-        // Tables alone are welcome: an engine that spreads over machines is told where to put them before they are filled.
-        if version > 0 && !store.refresh_keys().await.map_err(Failure::at("the database cannot be used"))?.is_empty() {
-            return Err(Failure::usage("there is a store in this database already: name an empty one"));
+    let (keys, tokens) = match (&arguments.keys, &arguments.tokens) {
+        (Some(keys), Some(tokens)) => {
+            (std::path::absolute(keys).map_err(Failure::at("cannot tell where the keys are"))?, tokens.clone())
         }
-        store.migrate().await.map_err(Failure::at("the database cannot be migrated"))?;
-        seed::fill_database(&store, &keys, arguments.grants, &tokens, DEFAULT_ISSUER).await
-    })?;
-    drop(runtime);
-    eprintln!("seeded {} grants in {:.1} s", arguments.grants, seeded.took.as_secs_f64());
+        (None, None) => {
+            let (keys, tokens) = (place.path().join("keys.toml"), place.path().join("tokens"));
+            let plan =
+                Plan { grants: arguments.grants, keys: &keys, tokens: &tokens, issuer: DEFAULT_ISSUER, add: false };
+            let seeded = seed_database::seed(url, &plan)?;
+            eprintln!("seeded {} grants in {:.1} s", arguments.grants, seeded.took.as_secs_f64());
+            (keys, tokens)
+        }
+        _ => {
+            return Err(Failure::usage(
+                "--tokens and --keys go together: both are of the \"seed\" that filled the database",
+            ));
+        }
+    };
     tell(url, &["-c", "VACUUM ANALYZE"])?;
 
     let mut command = Command::new(&binary);
@@ -56,7 +59,11 @@ pub(crate) fn run(arguments: &RefreshArguments, url: &str) -> Result<ExitCode, F
     let server = Server::launch(command, Dialect::Session, "/health/ready", &place.path().join("server.log"))?;
     let (started_in, opened) = (server.started_in, process::resident(server.id())?);
     let chains = read_tokens(&tokens, arguments.grants)?;
-    let measured = measure(arguments, server.target.clone(), chains, Some(server.id()))?;
+    let used = chains.len();
+    let mut measured = measure(arguments, server.target.clone(), chains, Some(server.id()))?;
+    if arguments.tokens.is_some() {
+        replace_tokens(&tokens, used, &std::mem::take(&mut measured.left))?;
+    }
     let memory = Memory { empty: opened, opened, end: process::resident(server.id())? };
     server.stop()?;
     let report = measured.report(arguments, started_in, memory, None)?;
@@ -97,7 +104,7 @@ fn pgbench(url: &str, arguments: &RefreshArguments, script: PathBuf) -> Result<f
     tell(url, &["-c", &format!("INSERT INTO pgbench_one SELECT g, 0 FROM generate_series(1, {rows}) g")])?;
     let text = format!("\\set id random(1, {rows})\nUPDATE pgbench_one SET value = value + 1 WHERE id = :id;\n");
     std::fs::write(&script, text).map_err(Failure::at("cannot write pgbench's script"))?;
-    let (connections, seconds) = (CONNECTIONS.to_string(), arguments.seconds.to_string());
+    let (connections, seconds) = (CONNECTIONS.to_string(), arguments.seconds.min(LONGEST).to_string());
     let mut command = Command::new(program("pgbench"));
     command.args(["-n", "-M", "prepared", "-j", "2", "-c", &connections, "-T", &seconds, "-f"]).arg(&script).arg(url);
     let ran = command.output().map_err(Failure::at("cannot start pgbench (Debian: postgresql)"))?;

@@ -1,6 +1,7 @@
 //! `regrant-bench`: what a refresh costs the server, measured from outside.
 //!
-//! 1. `seed.rs` makes a store that is as full as asked for, and a file with one refresh token a line.
+//! 1. `seed.rs` makes a store that is as full as asked for, and a file with one refresh token a line; `seed_database.rs` does so in
+//!    a database.
 //! 2. `refresh.rs` is a run: it starts the server on such a store (`server.rs`), measures a bare signature (`signature.rs`),
 //!    and puts load on for a while.
 //! 3. `compare.rs` is such a run, and behind it one of another server, npm `oidc-provider` (`peer.rs`).
@@ -22,6 +23,7 @@ mod refresh;
 mod report;
 mod schedule;
 mod seed;
+mod seed_database;
 mod server;
 mod signature;
 
@@ -46,9 +48,15 @@ struct SeedArguments {
     /// The data directory to make
     #[arg(long, value_name = "DIR", required_unless_present = "database")]
     data: Option<PathBuf>,
-    /// See "refresh --database"
-    #[arg(long, value_name = "URL", conflicts_with = "data", hide = true)]
+    /// The PostgreSQL database to fill; a password is better in PGPASSWORD
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
     database: Option<String>,
+    /// The key file of the database, made where there is none; without it keys.toml beside the tokens
+    #[arg(long, value_name = "FILE", requires = "database")]
+    keys: Option<PathBuf>,
+    /// Add to the users and grants that the database has, and to the file of tokens
+    #[arg(long, requires = "database")]
+    add: bool,
     /// How many grants, each with its session; a user for every ten
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     grants: u64,
@@ -74,16 +82,20 @@ struct RefreshArguments {
     /// Requests a second, at times that are known beforehand (open loop); without it each connection sends when it has its reply
     #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
-    /// On this PostgreSQL database, which must be empty, and pgbench's own one-row updates there beside it
-    #[arg(long, value_name = "URL", conflicts_with_all = ["target", "store", "tokens"])]
+    /// On this PostgreSQL database, which is empty or was filled by "seed" (--tokens, --keys), and pgbench's own one-row updates
+    /// there beside it
+    #[arg(long, value_name = "URL", conflicts_with_all = ["target", "store"])]
     database: Option<String>,
+    /// The key file of a database that "seed" filled
+    #[arg(long, value_name = "FILE", requires = "database", requires = "tokens")]
+    keys: Option<PathBuf>,
     /// How many refreshes may share a statement on the database; 1 for engines that spread over machines
     #[arg(long, value_name = "N", default_value_t = 256, requires = "database")]
     batch: u32,
     /// A server that runs already, http://HOST:PORT; without it one is started on a store that is seeded first
     #[arg(long, value_name = "URL", requires = "tokens")]
     target: Option<String>,
-    /// One refresh token a line: the target's, or those of --store
+    /// One refresh token a line: the target's, or those of --store, or those of --database, for which successors are written at the end
     #[arg(long, value_name = "FILE")]
     tokens: Option<PathBuf>,
     /// A store that "seed" made, which is copied instead of seeding one: for run after run from the same start

@@ -6,7 +6,14 @@
 //! 3. All connections start. After the warm-up the phase begins, and the server's CPU time is read; at its end again.
 //! 4. The signature is measured once more, the server is stopped, and its store looked into.
 
-use std::{fs, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader, BufWriter, Write},
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use tempfile::TempDir;
 use tokio::sync::mpsc::unbounded_channel;
@@ -105,10 +112,12 @@ fn furnish(arguments: &RefreshArguments, data: &Path) -> Result<Vec<Box<str>>, F
 
 /// The first `most` tokens of a file.
 pub(crate) fn read_tokens(path: &Path, most: u64) -> Result<Vec<Box<str>>, Failure> {
-    let text = fs::read_to_string(path).map_err(Failure::at(format!("cannot read {}", path.display())))?;
+    let failed = || format!("cannot read {}", path.display());
+    let lines = BufReader::new(File::open(path).map_err(Failure::at(failed()))?).lines();
     let most = usize::try_from(most).unwrap_or(usize::MAX);
-    let tokens: Vec<Box<str>> =
-        text.lines().map(str::trim).filter(|line| !line.is_empty()).take(most).map(Into::into).collect();
+    let filled = lines.filter(|line| !line.as_ref().is_ok_and(|line| line.trim().is_empty()));
+    let tokens = filled.take(most).map(|line| line.map(|line| line.trim().into()));
+    let tokens = tokens.collect::<std::io::Result<Vec<Box<str>>>>().map_err(Failure::at(failed()))?;
     // It is written into JSON and into headers as it is.
     if let Some(odd) =
         tokens.iter().position(|token| !token.chars().all(|c| c.is_ascii_graphic() && !"\"\\".contains(c)))
@@ -116,6 +125,24 @@ pub(crate) fn read_tokens(path: &Path, most: u64) -> Result<Vec<Box<str>>, Failu
         return Err(Failure::usage(format!("{}: line {} is no token", path.display(), odd + 1)));
     }
     if tokens.is_empty() { Err(Failure::usage(format!("{} has no tokens", path.display()))) } else { Ok(tokens) }
+}
+
+/// Writes a file of tokens anew: `left` in the place of the first `used`, which were used up.
+pub(crate) fn replace_tokens(path: &Path, used: usize, left: &[Box<str>]) -> Result<(), Failure> {
+    let draft = path.with_extension("new");
+    let write = |out: File| -> std::io::Result<()> {
+        let mut out = BufWriter::new(out);
+        for token in left {
+            writeln!(out, "{token}")?;
+        }
+        let lines = BufReader::new(File::open(path)?).lines();
+        for line in lines.filter(|line| !line.as_ref().is_ok_and(|line| line.trim().is_empty())).skip(used) {
+            writeln!(out, "{}", line?)?;
+        }
+        out.into_inner()?.sync_all()?;
+        fs::rename(&draft, path)
+    };
+    write(seed::private(&draft, false)?).map_err(Failure::at(format!("cannot write {}", path.display())))
 }
 
 /// An open loop that the grants cannot keep up with would measure their limit.
@@ -137,6 +164,8 @@ pub(crate) struct Measured {
     server: Option<Cpu>,
     own: Cpu,
     signature: Signature,
+    /// The newest token of each grant that lives.
+    pub(crate) left: Vec<Box<str>>,
 }
 
 impl Measured {
@@ -170,10 +199,18 @@ pub(crate) fn measure(
         .build()
         .map_err(Failure::at("cannot start the runtime"))?;
     let load = Load { target: Arc::new(target), rate: arguments.rate, length: Duration::from_secs(arguments.seconds) };
-    let (tally, server, own) = runtime.block_on(load.run(dealt, server))?;
+    let Carried { tally, server, own, left } = runtime.block_on(load.run(dealt, server))?;
     drop(runtime);
     let signature = Signature { before, after: signature::cost()? };
-    Ok(Measured { grants, tally, server, own, signature })
+    Ok(Measured { grants, tally, server, own, signature, left })
+}
+
+/// What came of a load: the tally, the CPU time that the server and this program used in the phase, and the newest tokens.
+struct Carried {
+    tally: Tally,
+    server: Option<Cpu>,
+    own: Cpu,
+    left: Vec<Box<str>>,
 }
 
 struct Load {
@@ -183,8 +220,8 @@ struct Load {
 }
 
 impl Load {
-    /// Puts it on; what came of it, and the CPU time that the server and this program used in the phase.
-    async fn run(&self, dealt: Vec<Chains>, server: Option<u32>) -> Result<(Tally, Option<Cpu>, Cpu), Failure> {
+    /// Puts it on.
+    async fn run(&self, dealt: Vec<Chains>, server: Option<u32>) -> Result<Carried, Failure> {
         let begun = clock::now();
         let begins = begun + WARM_UP;
         let phase = Phase { begins, ends: begins + self.length };
@@ -211,15 +248,17 @@ impl Load {
         let (server_before, own_before) = read()?;
         clock::until(phase.ends).await;
         let (server_after, own_after) = read()?;
-        let mut tally = Tally::new();
+        let (mut tally, mut left) = (Tally::new(), Vec::new());
         for connection in connections {
-            tally.add(&connection.await.map_err(Failure::at("a connection's task failed"))?);
+            let (its, chains) = connection.await.map_err(Failure::at("a connection's task failed"))?;
+            tally.add(&its);
+            left.extend(chains.into_tokens());
         }
         if pacer.is_some_and(|pacer| pacer.join().is_err()) {
             return Err(Failure::new("the pacer failed"));
         }
         let used = server_before.zip(server_after).map(|(before, after)| after.since(before));
-        Ok((tally, used, own_after.since(own_before)))
+        Ok(Carried { tally, server: used, own: own_after.since(own_before), left })
     }
 }
 
@@ -252,6 +291,8 @@ mod tests {
         fs::write(file.path(), "rg1_a\n\n rg1_b \nrg1_c\n").unwrap();
         let read = read_tokens(file.path(), 2).unwrap();
         assert_eq!(read.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), ["rg1_a", "rg1_b"]);
+        replace_tokens(file.path(), 2, &["rg1_d".into()]).unwrap();
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), "rg1_d\nrg1_c\n");
         fs::write(file.path(), "rg1_a\n\"\n").unwrap();
         assert!(read_tokens(file.path(), 9).unwrap_err().to_string().contains("line 2"));
         fs::write(file.path(), "\n").unwrap();

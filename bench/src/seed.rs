@@ -4,11 +4,13 @@
 //! 2. Users are added, one for every ten grants, without passwords: nobody signs in here.
 //! 3. Sessions with their grants are put in, as if people had signed in one after the other over the last week. Ids and salts
 //!    come from a generator that repeats itself; only the keys are secret, and only the times are today's.
-//! 4. Each grant's first refresh token is written to the file, one a line.
+//! 4. Each grant's first refresh token is written to the file, one a line, once the grant is committed.
+//!
+//! Here for a data directory; `seed_database.rs` does the same for a database.
 
 use std::{
     fs::{DirBuilder, File, OpenOptions, Permissions},
-    io::{BufWriter, Write},
+    io::Write,
     net::{IpAddr, Ipv4Addr},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::Path,
@@ -32,12 +34,12 @@ use regrant_engine::{
     session::Session,
     settings::Settings,
     time::{AbsoluteDeadline, IdleDeadline, Seconds, Time},
-    token::{Endpoint, GrantId, RefreshKeys, Salt},
+    token::{Endpoint, GrantId, RefreshKeys, Salt, Shard},
     user::{Identified, Identifier, NewUser},
 };
 use regrant_store::{postgres::PostgresStore, sqlite::SqliteStore};
 
-use crate::{Failure, SeedArguments, chains::Chance, clock, http::USER_AGENT};
+use crate::{Failure, SeedArguments, chains::Chance, clock, http::USER_AGENT, seed_database};
 
 /// Where `regrant serve` listens if nobody says.
 pub(crate) const DEFAULT_ISSUER: &str = "http://127.0.0.1:8080";
@@ -61,11 +63,10 @@ pub(crate) struct Seeded {
 
 /// `regrant-bench seed`
 pub(crate) fn run(arguments: &SeedArguments) -> Result<ExitCode, Failure> {
-    let Some(data) = arguments.data.as_deref().filter(|_| arguments.database.is_none()) else {
-        return Err(Failure::usage(
-            "a database is seeded by the run that needs it: regrant-bench refresh --database URL; here, use --data DIR",
-        ));
-    };
+    if let Some(url) = &arguments.database {
+        return seed_database::run(arguments, url);
+    }
+    let data = arguments.data.as_deref().unwrap_or(Path::new(""));
     let seeded = fill(data, arguments.grants, &arguments.tokens, &arguments.issuer)?;
     eprintln!(
         "{} grants of {} users in {}, in {:.1} s; their refresh tokens in {}",
@@ -93,77 +94,110 @@ pub(crate) fn fill(data: &Path, grants: u64, tokens: &Path, issuer: &str) -> Res
         .mode(0o700)
         .create(data)
         .map_err(Failure::at(format!("cannot make {}", data.display())))?;
-    let mut out = BufWriter::with_capacity(1 << 20, private(tokens)?);
-    private(&database)?;
+    let mut out = Tokens::new(tokens, false)?;
+    private(&database, false)?;
     let key_file = data.join("keys.toml");
     keys::create(&key_file, &SystemSource::new()).map_err(Failure::at("no keys"))?;
-    let seeder = Seeder::new(&key_file, issuer)?;
+    let seeder = Seeder::new(&key_file, issuer, Chance(1), "")?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().build().map_err(Failure::at("cannot start the runtime"))?;
     let users = runtime.block_on(seeder.fill(&database, grants, &mut out))?;
-    out.flush().map_err(Failure::at(format!("cannot write {}", tokens.display())))?;
     Ok(Seeded { users, took: clock::now() - begun })
 }
 
-/// Fills the database of `store`, which is new, and writes the tokens. `key_file` is made.
-pub(crate) async fn fill_database(
-    store: &PostgresStore,
-    key_file: &Path,
-    grants: u64,
-    tokens: &Path,
-    issuer: &str,
-) -> Result<Seeded, Failure> {
-    let begun = clock::now();
-    let mut out = BufWriter::with_capacity(1 << 20, private(tokens)?);
-    keys::create(key_file, &SystemSource::new()).map_err(Failure::at("no keys"))?;
-    let seeder = Seeder::new(key_file, issuer)?;
-    let refresh_keys = Arc::clone(&seeder.refresh_keys);
-    store.foresee(Box::new(move |grant| refresh_keys.tags(grant)));
-    let users = seeder.users(store, grants).await?;
-    seeder.sessions(store, &users, 0..grants, grants, &mut out).await?;
-    out.flush().map_err(Failure::at(format!("cannot write {}", tokens.display())))?;
-    Ok(Seeded { users: users.len() as u64, took: clock::now() - begun })
-}
-
-/// A store that takes sessions as they are.
-trait Takes: Store {
+/// A store that takes users and sessions as they are.
+pub(crate) trait Takes: Store {
+    /// Adds users, told by an event where the store cannot do without.
+    fn add(&self, users: Vec<NewUser>, event: Event) -> Answer<'_, UsersAdded>;
+    /// Begins at once.
     fn take(&self, sessions: Vec<(Session, Grant)>) -> Answer<'_, ()>;
 }
 
 impl Takes for SqliteStore {
+    fn add(&self, users: Vec<NewUser>, event: Event) -> Answer<'_, UsersAdded> {
+        self.add_users(users, event)
+    }
+
     fn take(&self, sessions: Vec<(Session, Grant)>) -> Answer<'_, ()> {
         self.seed(sessions)
     }
 }
 
 impl Takes for PostgresStore {
+    fn add(&self, users: Vec<NewUser>, _: Event) -> Answer<'_, UsersAdded> {
+        let added = self.seed_users(users);
+        Box::pin(async move { added.await.map(|()| UsersAdded::Added) })
+    }
+
     fn take(&self, sessions: Vec<(Session, Grant)>) -> Answer<'_, ()> {
         self.seed(sessions)
     }
 }
 
-/// A file for its owner's eyes only, empty.
-fn private(path: &Path) -> Result<File, Failure> {
+/// A file for its owner's eyes only: empty, or going on behind what it has.
+pub(crate) fn private(path: &Path, goes_on: bool) -> Result<File, Failure> {
     let failed = || format!("cannot write {}", path.display());
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    let file = OpenOptions::new().append(goes_on).write(true).create(true).truncate(!goes_on).mode(0o600).open(path);
     let file = file.map_err(Failure::at(failed()))?;
     // One that was there before kept its mode.
     file.set_permissions(Permissions::from_mode(0o600)).map_err(Failure::at(failed()))?;
     Ok(file)
 }
 
-struct Seeder {
-    identity: Identity,
-    refresh_keys: Arc<RefreshKeys>,
+/// The file of the tokens. What stands in it is in the store.
+pub(crate) struct Tokens {
+    file: File,
+    /// How many were written.
+    pub(crate) count: u64,
+}
+
+impl Tokens {
+    pub(crate) fn new(path: &Path, goes_on: bool) -> Result<Self, Failure> {
+        Ok(Self { file: private(path, goes_on)?, count: 0 })
+    }
+
+    fn write(&mut self, lines: &str) -> Result<(), Failure> {
+        self.file.write_all(lines.as_bytes()).map_err(Failure::at("cannot write the tokens"))?;
+        self.count += lines.lines().count() as u64;
+        Ok(())
+    }
+}
+
+/// Sessions that the store is writing, and their tokens.
+struct UnderWay<'a> {
+    written: Answer<'a, ()>,
+    lines: String,
+}
+
+impl UnderWay<'_> {
+    async fn end(self, tokens: &mut Tokens) -> Result<(), Failure> {
+        self.written.await.map_err(broken)?;
+        tokens.write(&self.lines)
+    }
+}
+
+/// A user, as far as sessions need to know: of millions of them there is no room for more.
+#[derive(Clone, Copy)]
+pub(crate) struct Owner {
+    id: UserId,
+    shard: Shard,
+}
+
+pub(crate) struct Seeder {
+    /// Whose the store is to be.
+    pub(crate) identity: Identity,
+    pub(crate) refresh_keys: Arc<RefreshKeys>,
     settings: Settings,
     context: Context,
     digests: Digests,
     chance: Arc<Repeatable>,
+    /// Behind the users' names, where there may be users already.
+    suffix: String,
     now: Time,
 }
 
 impl Seeder {
-    fn new(key_file: &Path, issuer: &str) -> Result<Self, Failure> {
+    pub(crate) fn new(key_file: &Path, issuer: &str, chance: Chance, suffix: &str) -> Result<Self, Failure> {
         let keys = keys::read(key_file).map_err(Failure::at("no keys"))?;
         let keys = keys.ok_or_else(|| Failure::new("the new key file vanished"))?;
         let failed = || Failure::new("the cryptographic library failed while deriving keys");
@@ -178,13 +212,15 @@ impl Seeder {
             settings: Settings::new(issuer),
             context: digests.context(IpAddr::V4(Ipv4Addr::LOCALHOST), USER_AGENT),
             digests,
-            chance: Arc::new(Repeatable(Mutex::new(Chance(1)))),
+            chance: Arc::new(Repeatable(Mutex::new(chance))),
+            suffix: suffix.to_owned(),
             now: SystemClock.now(),
         })
     }
 
-    async fn fill(&self, database: &Path, grants: u64, tokens: &mut impl Write) -> Result<u64, Failure> {
+    async fn fill(&self, database: &Path, grants: u64, tokens: &mut Tokens) -> Result<u64, Failure> {
         let mut store = self.open(database)?;
+        store.remember(self.identity.clone()).await.map_err(broken)?;
         let users = self.users(&store, grants).await?;
         let mut n = 0;
         while n < grants {
@@ -200,22 +236,22 @@ impl Seeder {
         Ok(users.len() as u64)
     }
 
-    /// Adds the users, and tells the store whose it is.
-    async fn users(&self, store: &dyn Store, grants: u64) -> Result<Vec<NewUser>, Failure> {
-        store.remember(self.identity.clone()).await.map_err(broken)?;
+    /// Adds the users of so many grants.
+    pub(crate) async fn users(&self, store: &impl Takes, grants: u64) -> Result<Vec<Owner>, Failure> {
         let user_count = grants.div_ceil(GRANTS_PER_USER);
-        let mut users = Vec::new();
-        for n in 0..user_count {
-            users.push(self.user(n, user_count)?);
-        }
-        for chunk in users.chunks(USERS_AT_ONCE) {
+        let mut owners = Vec::with_capacity(index(user_count));
+        while owners.len() < index(user_count) {
+            let begun = owners.len() as u64;
+            let end = user_count.min(begun + USERS_AT_ONCE as u64);
+            let users = (begun..end).map(|n| self.user(n, user_count)).collect::<Result<Vec<_>, _>>()?;
+            owners.extend(users.iter().map(|user| Owner { id: user.id, shard: user.shard }));
             let event = Event::new(EventKind::UserCreated, self.now, Actor::Operator, &*self.chance);
-            match store.add_users(chunk.to_vec(), event).await.map_err(broken)? {
+            match store.add(users, event).await.map_err(broken)? {
                 UsersAdded::Added => {}
                 other => return Err(Failure::new(format!("the users could not be added: {other:?}"))),
             }
         }
-        Ok(users)
+        Ok(owners)
     }
 
     fn open(&self, database: &Path) -> Result<SqliteStore, Failure> {
@@ -228,38 +264,39 @@ impl Seeder {
     }
 
     /// Puts the sessions of `range` in; while the store writes one chunk, the next is made.
-    async fn sessions(
+    pub(crate) async fn sessions(
         &self,
         store: &impl Takes,
-        users: &[NewUser],
+        users: &[Owner],
         range: std::ops::Range<u64>,
         all: u64,
-        tokens: &mut impl Write,
+        tokens: &mut Tokens,
     ) -> Result<u64, Failure> {
-        let mut written: Option<Answer<'_, ()>> = None;
+        let mut under_way: Option<UnderWay<'_>> = None;
         let mut n = range.start;
         while n < range.end {
-            let mut chunk = Vec::with_capacity(GRANTS_AT_ONCE);
+            let (mut chunk, mut lines) = (Vec::with_capacity(GRANTS_AT_ONCE), String::new());
             let end = range.end.min(n + GRANTS_AT_ONCE as u64);
             // Round and round: a user's sessions lie apart, as they would.
             for (n, user) in (n..end).zip(users.iter().cycle().skip(index(n) % users.len().max(1))) {
-                let (session, grant) = self.session(n, all, user);
+                let (session, grant) = self.session(n, all, *user);
                 let token =
                     self.refresh_keys.issue(grant.endpoint, grant.key, &grant.id, grant.generation, &grant.salt);
                 let token = token.ok_or_else(|| Failure::new("a token could not be made"))?;
-                writeln!(tokens, "{}", token.expose()).map_err(Failure::at("cannot write the tokens"))?;
+                lines.push_str(token.expose());
+                lines.push('\n');
                 chunk.push((session, grant));
             }
             n = end;
             // Within one transaction nobody sees the order, and pages are visited once.
             chunk.sort_by_key(|(_, grant)| grant.id);
-            let next = store.take(chunk);
-            if let Some(before) = written.replace(next) {
-                before.await.map_err(broken)?;
+            let next = UnderWay { written: store.take(chunk), lines };
+            if let Some(before) = under_way.replace(next) {
+                before.end(tokens).await?;
             }
         }
-        if let Some(last) = written {
-            last.await.map_err(broken)?;
+        if let Some(last) = under_way {
+            last.end(tokens).await?;
         }
         Ok(n)
     }
@@ -271,7 +308,7 @@ impl Seeder {
     }
 
     fn user(&self, n: u64, all: u64) -> Result<NewUser, Failure> {
-        let shown = format!("user{n}@bench.example");
+        let shown = format!("user{n}{}@bench.example", self.suffix);
         let identifier =
             Identifier::email(&shown).map_err(|why| Failure::new(format!("{shown} is no address: {why}")))?;
         let at = self.came(n, all).minus(AGE);
@@ -289,7 +326,7 @@ impl Seeder {
     }
 
     /// As `regrant_engine::login` opens one.
-    fn session(&self, n: u64, all: u64, user: &NewUser) -> (Session, Grant) {
+    fn session(&self, n: u64, all: u64, user: Owner) -> (Session, Grant) {
         let at = self.came(n, all);
         let kind = GrantKind::Native;
         let lifetime = self.settings.lifetimes.of(kind);
@@ -342,7 +379,7 @@ impl Seeder {
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
-fn broken(broken: Broken) -> Failure {
+pub(crate) fn broken(broken: Broken) -> Failure {
     Failure::new(format!("the store could not be filled: {broken}"))
 }
 

@@ -102,12 +102,69 @@ fn without_node_it_is_said_how_to_get_it_before_anything_is_measured() {
     assert!(complained.contains("no node in PATH") && complained.contains("apt-get install"), "{complained}");
 }
 
+/// A PostgreSQL of its own, as the store's tests start one.
+#[path = "../../crates/store/src/postgres/tests/cluster.rs"]
+mod cluster;
+
+fn seed(url: &str, place: &Path, grants: &str, more: &[&str]) -> (i32, String) {
+    let mut command = bench();
+    command.args(["seed", "--database", url, "--grants", grants, "--tokens"]).arg(place.join("tokens")).args(more);
+    let output = command.output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
 #[test]
-fn what_cannot_be_seeded_alone_says_how_it_is() {
-    let output = Command::new(env!("CARGO_BIN_EXE_regrant-bench"))
-        .args(["seed", "--database", "postgres://x", "--grants", "1", "--tokens", "/dev/null"])
-        .output()
-        .unwrap();
+fn a_seeded_database_is_served_again_and_again_and_can_be_added_to() {
+    let (cluster, place) = (cluster::Cluster::shared(), tempfile::tempdir().unwrap());
+    let (url, place) = (cluster.database(), place.path());
+    let lines =
+        || std::fs::read_to_string(place.join("tokens")).unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(seed(&url, place, "400", &[]).0, 0);
+    let first = lines();
+    assert_eq!(first.len(), 400);
+    for secret in ["tokens", "keys.toml"] {
+        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(place.join(secret)).unwrap());
+        assert_eq!(mode & 0o777, 0o600, "{secret}");
+    }
+
+    // Whoever is there is not mixed with others by mistake.
+    let (code, said) = seed(&url, place, "10", &[]);
+    assert!(code == 2 && said.contains("--add"), "{said}");
+    let elsewhere = place.join("other");
+    let (code, said) = seed(&url, place, "10", &["--add", "--keys", elsewhere.to_str().unwrap()]);
+    assert!(code == 2 && said.contains("keys already") && !elsewhere.exists(), "{said}");
+    assert_eq!(lines(), first);
+
+    assert_eq!(seed(&url, place, "100", &["--add"]).0, 0);
+    let both = lines();
+    assert_eq!((both.len(), &both[..400]), (500, &first[..]));
+    let name = url.rsplit('/').next().unwrap();
+    let counted = cluster.sql(
+        name,
+        "SELECT (SELECT count(*) FROM grants), (SELECT count(*) FROM sessions), (SELECT count(*) FROM users)",
+    );
+    assert_eq!(counted.trim(), "500|500|50");
+
+    // Twice: the second run needs the tokens that the first one left.
+    for _ in 0..2 {
+        let before = lines();
+        let mut run = bench();
+        run.args(["refresh", "--grants", "450", "--connections", "4", "--seconds", "1", "--json", "--database", &url]);
+        let found = document(run.arg("--tokens").arg(place.join("tokens")).arg("--keys").arg(place.join("keys.toml")));
+        assert_eq!((&found["errors"], &found["grants"]), (&serde_json::json!({}), &450.into()), "{found:#}");
+        for number in [&found["refreshes"], &found["pgbench"]["updates_per_second"]] {
+            assert!(number.as_f64().is_some_and(|number| number > 0.0), "{found:#}");
+        }
+        let after = lines();
+        assert_eq!(after.len(), 500);
+        assert!(after.iter().filter(|token| !before.contains(token)).count() > 100, "they were renewed");
+        assert_eq!(after[450..], both[450..]);
+    }
+}
+
+#[test]
+fn a_seeded_database_needs_both_of_its_files() {
+    let output = bench().args(["refresh", "--database", "postgres://x", "--tokens", "/dev/null"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("refresh --database URL"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--tokens and --keys go together"));
 }

@@ -6,7 +6,7 @@ use super::{
     fault::Fault,
     pool::Db,
     renewals,
-    row::{Columns, shard, uuid},
+    row::{Columns, Value, Written, borrowed, shard, uuid},
 };
 use regrant_engine::{
     context::{Networks, Prefix, UserAgentFamily},
@@ -224,63 +224,70 @@ pub(super) async fn owner(db: &Db, id: &GrantId) -> Result<Option<UserId>, Fault
     row.map(|row| Columns::new(&row).id().map(UserId::from_bytes)).transpose()
 }
 
+/// What is written of a new grant, in the order of [`values`].
+pub(super) const NEW: Written = Written {
+    table: "grants",
+    columns: "shard, id, public_id, user_id, session_id, client_id, endpoint, kind, salt, scope, audience, issued_at, \
+        auth_time, amr, roles, epoch, holding, bound_key, bound_from, fence, session_until, ended_at, end_reason, \
+        key_id, generation, newest_used, rotated_at, last_event, idle_deadline, absolute_deadline, user_agent, network, \
+        address, prefix, networks, points, worst_replay, rotations_since, rotations, replays_since, replays, tags, \
+        renewals",
+};
+
+/// A new grant's row.
+pub(super) fn values<'a>(db: &Db, grant: &'a Grant, facts: &Facts) -> Vec<Value<'a>> {
+    let ((held, key, from), (ended_at, end_reason)) = (holding(grant), life(grant));
+    vec![
+        Box::new(shard(&grant.id)),
+        Box::new(uuid(&grant.id.0)),
+        Box::new(uuid(grant.public_id.as_bytes())),
+        Box::new(uuid(grant.user.as_bytes())),
+        Box::new(grant.session.as_ref().map(|session| uuid(session.as_bytes()))),
+        Box::new(&*grant.client.0),
+        Box::new(endpoint_name(grant.endpoint)),
+        Box::new(grant.kind.as_str()),
+        Box::new(grant.salt.0.as_slice()),
+        Box::new(&*grant.scope),
+        Box::new(&*grant.audience),
+        Box::new(grant.issued_at.millis()),
+        Box::new(facts.auth_time.millis()),
+        Box::new(facts.amr.join(" ")),
+        Box::new(facts.roles.join(" ")),
+        Box::new(i64::from(grant.epoch.0)),
+        Box::new(held),
+        Box::new(key),
+        Box::new(from),
+        Box::new(grant.fence.map(|fence| i64::from(fence.0))),
+        Box::new(None::<i64>),
+        Box::new(ended_at),
+        Box::new(end_reason),
+        Box::new(i16::from(grant.key.0)),
+        Box::new(i64::from(grant.generation.0)),
+        Box::new(grant.newest_used),
+        Box::new(grant.rotated_at.millis()),
+        Box::new(grant.last_event.millis()),
+        Box::new(grant.idle.0.millis()),
+        Box::new(grant.absolute.0.millis()),
+        Box::new(grant.context.user_agent.as_str()),
+        Box::new(grant.context.network.to_bytes().to_vec()),
+        Box::new(grant.context.address.0.as_slice()),
+        Box::new(grant.context.prefix.to_string()),
+        Box::new(grant.networks.to_bytes()),
+        Box::new(i16::from(grant.suspicion.points)),
+        Box::new(grant.suspicion.worst.map(|worst| worst.as_str())),
+        Box::new(grant.pace.rotations.since.millis()),
+        Box::new(i64::from(grant.pace.rotations.count)),
+        Box::new(grant.pace.replays.since.millis()),
+        Box::new(i64::from(grant.pace.replays.count)),
+        Box::new(tags(db, grant)),
+        Box::new(Vec::<u8>::new()),
+    ]
+}
+
 /// Writes a new grant.
 pub(super) async fn insert(db: &Db, grant: &Grant, facts: &Facts) -> Result<(), Fault> {
-    let ((held, key, from), (ended_at, end_reason)) = (holding(grant), life(grant));
-    let session = grant.session.as_ref().map(|session| uuid(session.as_bytes()));
-    db.run(
-        "INSERT INTO grants (shard, id, public_id, user_id, session_id, client_id, endpoint, kind, salt, scope, audience, \
-         issued_at, auth_time, amr, roles, epoch, holding, bound_key, bound_from, fence, session_until, ended_at, end_reason, \
-         key_id, generation, newest_used, rotated_at, last_event, idle_deadline, absolute_deadline, user_agent, network, \
-         address, prefix, networks, points, worst_replay, rotations_since, rotations, replays_since, replays, tags, renewals) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, \
-         $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, '')",
-        &[
-            &shard(&grant.id),
-            &uuid(&grant.id.0),
-            &uuid(grant.public_id.as_bytes()),
-            &uuid(grant.user.as_bytes()),
-            &session,
-            &&*grant.client.0,
-            &endpoint_name(grant.endpoint),
-            &grant.kind.as_str(),
-            &grant.salt.0.as_slice(),
-            &&*grant.scope,
-            &&*grant.audience,
-            &grant.issued_at.millis(),
-            &facts.auth_time.millis(),
-            &facts.amr.join(" "),
-            &facts.roles.join(" "),
-            &i64::from(grant.epoch.0),
-            &held,
-            &key,
-            &from,
-            &grant.fence.map(|fence| i64::from(fence.0)),
-            &None::<i64>,
-            &ended_at,
-            &end_reason,
-            &i16::from(grant.key.0),
-            &i64::from(grant.generation.0),
-            &grant.newest_used,
-            &grant.rotated_at.millis(),
-            &grant.last_event.millis(),
-            &grant.idle.0.millis(),
-            &grant.absolute.0.millis(),
-            &grant.context.user_agent.as_str(),
-            &grant.context.network.to_bytes().as_slice(),
-            &grant.context.address.0.as_slice(),
-            &grant.context.prefix.to_string(),
-            &grant.networks.to_bytes(),
-            &i16::from(grant.suspicion.points),
-            &grant.suspicion.worst.map(|worst| worst.as_str()),
-            &grant.pace.rotations.since.millis(),
-            &i64::from(grant.pace.rotations.count),
-            &grant.pace.replays.since.millis(),
-            &i64::from(grant.pace.replays.count),
-            &tags(db, grant),
-        ],
-    )
-    .await?;
+    static SQL: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| NEW.insert());
+    db.run(&SQL, &borrowed(&values(db, grant, facts))).await?;
     Ok(())
 }
 

@@ -35,6 +35,7 @@ mod restored;
 mod role;
 mod row;
 mod schema;
+mod seed;
 mod session;
 mod single_sign_on;
 pub mod spread;
@@ -165,10 +166,18 @@ impl PostgresStore {
     }
 
     /// Puts sessions with their own grants into the store as they are, without rules or events: for load tests, which need a
-    /// full store sooner than people could sign in.
+    /// full store sooner than people could sign in. Begins at once, within a Tokio runtime.
     pub fn seed(&self, sessions: Vec<(Session, Grant)>) -> Answer<'_, ()> {
         let inner = Arc::clone(&self.inner);
-        Box::pin(async move { transact!(inner, db => session::seed(db, &sessions)) })
+        let ran = tokio::spawn(async move { transact!(inner, db => seed::sessions(db, &sessions)) });
+        Box::pin(async move { joined(ran.await) })
+    }
+
+    /// The same for users, without roles and passwords.
+    pub fn seed_users(&self, users: Vec<NewUser>) -> Answer<'_, ()> {
+        let inner = Arc::clone(&self.inner);
+        let ran = tokio::spawn(async move { transact!(inner, db => seed::users(db, &users)) });
+        Box::pin(async move { joined(ran.await) })
     }
 
     /// Whether there is a store, and one that this version can work on.

@@ -11,6 +11,7 @@
 use std::{
     collections::HashMap,
     ops::Deref,
+    pin::Pin,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -26,9 +27,14 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
 };
-use tokio_postgres::{Client, NoTls, Row, Statement, types::ToSql};
+use tokio_postgres::{Client, NoTls, Row, Statement, binary_copy::BinaryCopyInWriter, types::ToSql};
 
-use super::{fault::Fault, stopwatch::Stopwatch, url::Address};
+use super::{
+    fault::Fault,
+    row::{Value, Written, borrowed},
+    stopwatch::Stopwatch,
+    url::Address,
+};
 use crate::listener::Listener;
 
 /// How long a statement may go unanswered. Only a server that hangs, or a net that swallows, takes so long.
@@ -314,6 +320,17 @@ impl Db {
         .await
     }
 
+    /// Begins to write many rows of one table.
+    pub(super) async fn copy(&self, what: &Written) -> Result<Copying<'_>, Fault> {
+        // A row of a copy is what a statement's parameters are.
+        let row = self.prepared(&what.insert()).await?;
+        if self.begins() {
+            self.answered(self.client.batch_execute("BEGIN")).await?;
+        }
+        let sink = self.answered(self.client.copy_in(what.copy().as_str())).await?;
+        Ok(Copying { db: self, writer: Box::pin(BinaryCopyInWriter::new(sink, row.params())) })
+    }
+
     /// Waits for an answer, but not for ever. Without one the connection is given up.
     async fn answered<T>(&self, asked: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Fault> {
         match tokio::time::timeout(self.patience, asked).await {
@@ -434,6 +451,22 @@ impl Db {
         if !open || self.answered(self.client.batch_execute("ROLLBACK")).await.is_ok() {
             self.set(Transaction::None);
         }
+    }
+}
+
+/// Rows under way to one table; without [`Copying::end`] there will be none.
+pub(super) struct Copying<'a> {
+    db: &'a Db,
+    writer: Pin<Box<BinaryCopyInWriter>>,
+}
+
+impl Copying<'_> {
+    pub(super) async fn row(&mut self, values: Vec<Value<'_>>) -> Result<(), Fault> {
+        self.db.answered(self.writer.as_mut().write(&borrowed(&values))).await
+    }
+
+    pub(super) async fn end(mut self) -> Result<(), Fault> {
+        self.db.answered(self.writer.as_mut().finish()).await.map(drop)
     }
 }
 

@@ -7,7 +7,10 @@ use regrant_engine::{
     reason::{Life, UnknownName},
     time::Time,
 };
-use tokio_postgres::{Row, types::FromSql};
+use tokio_postgres::{
+    Row,
+    types::{FromSql, ToSql},
+};
 use uuid::Uuid;
 
 use super::fault::Fault;
@@ -128,4 +131,32 @@ pub(super) fn shard(grant: &regrant_engine::token::GrantId) -> i32 {
 /// A number as a parameter.
 pub(super) fn count(limit: u32) -> i64 {
     i64::from(limit)
+}
+
+/// A value of a row that is written.
+pub(super) type Value<'a> = Box<dyn ToSql + Sync + Send + 'a>;
+
+/// Values as a statement takes them.
+pub(super) fn borrowed<'a>(values: &'a [Value<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {
+    values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect()
+}
+
+/// The columns that are written of a table's new rows, for one row and for many.
+pub(super) struct Written {
+    pub(super) table: &'static str,
+    /// With a comma and a space between.
+    pub(super) columns: &'static str,
+}
+
+impl Written {
+    /// One row a statement.
+    pub(super) fn insert(&self) -> String {
+        let places: Vec<String> = (1..).zip(self.columns.split(", ")).map(|(place, _)| format!("${place}")).collect();
+        format!("INSERT INTO {} ({}) VALUES ({})", self.table, self.columns, places.join(", "))
+    }
+
+    /// Any number of rows.
+    pub(super) fn copy(&self) -> String {
+        format!("COPY {} ({}) FROM STDIN (FORMAT binary)", self.table, self.columns)
+    }
 }

@@ -21,7 +21,7 @@ use super::{
     grant::{self, COLUMNS},
     pool::Db,
     refresh,
-    row::{Columns, count as number, shard, uuid},
+    row::{Columns, Value, Written, borrowed, count as number, shard, uuid},
     user::{self, ROLES},
 };
 
@@ -146,49 +146,47 @@ fn open_session(row: &Row) -> Result<Open, Fault> {
     })
 }
 
-/// Writes sessions with their own grants, of users without roles.
-pub(super) async fn seed(db: &Db, sessions: &[(Session, Grant)]) -> Result<(), Fault> {
-    for (session, grant) in sessions {
-        let (auth_time, amr) = (session.auth_time, session.amr.clone());
-        let facts = Facts { auth_time, amr: amr.into(), roles: [].into(), identifier: None, attributes: None };
-        insert(db, session, grant, &facts).await?;
-    }
-    Ok(())
+/// What is written of a new session, in the order of [`values`].
+pub(super) const NEW: Written = Written {
+    table: "sessions",
+    columns: "shard, id, user_id, grant_id, created_at, auth_time, amr, device, user_agent, network, address, prefix",
+};
+
+/// A new session's row.
+pub(super) fn values<'a>(session: &'a Session, grant: &Grant) -> Vec<Value<'a>> {
+    vec![
+        Box::new(shard(&grant.id)),
+        Box::new(uuid(session.id.as_bytes())),
+        Box::new(uuid(session.user.as_bytes())),
+        Box::new(uuid(&grant.id.0)),
+        Box::new(session.created_at.millis()),
+        Box::new(session.auth_time.millis()),
+        Box::new(session.amr.join(" ")),
+        Box::new(session.device.as_deref()),
+        Box::new(session.context.user_agent.as_str()),
+        Box::new(session.context.network.to_bytes().to_vec()),
+        Box::new(session.context.address.0.as_slice()),
+        Box::new(session.context.prefix.to_string()),
+    ]
 }
 
 /// Writes a session and its own grant.
 pub(super) async fn insert(db: &Db, session: &Session, grant: &Grant, facts: &Facts) -> Result<(), Fault> {
+    static SQL: LazyLock<String> = LazyLock::new(|| NEW.insert());
     grant::insert(db, grant, facts).await?;
-    db.run(
-        "INSERT INTO sessions (shard, id, user_id, grant_id, created_at, auth_time, amr, device, user_agent, network, \
-         address, prefix) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-        &[
-            &shard(&grant.id),
-            &uuid(session.id.as_bytes()),
-            &uuid(session.user.as_bytes()),
-            &uuid(&grant.id.0),
-            &session.created_at.millis(),
-            &session.auth_time.millis(),
-            &session.amr.join(" "),
-            &session.device,
-            &session.context.user_agent.as_str(),
-            &session.context.network.to_bytes().as_slice(),
-            &session.context.address.0.as_slice(),
-            &session.context.prefix.to_string(),
-        ],
-    )
-    .await?;
+    db.run(&SQL, &borrowed(&values(session, grant))).await?;
     Ok(())
 }
 
-static SELECT: LazyLock<String> = LazyLock::new(|| {
+/// Of these sessions.
+fn select(sessions: &str) -> String {
     format!(
         "SELECT s.id, s.user_id, s.created_at, s.auth_time, s.amr, s.device, s.user_agent, s.network, s.address, s.prefix, \
-         s.ended_at, s.end_reason, u.shown, {COLUMNS} FROM sessions s \
+         s.ended_at, s.end_reason, u.shown, {COLUMNS} FROM {sessions} s \
          JOIN grants g ON g.shard = s.shard AND g.id = s.grant_id \
          LEFT JOIN users u ON u.shard = s.shard AND u.id = s.user_id"
     )
-});
+}
 
 fn record(row: &Row) -> Result<SessionRecord, Fault> {
     let mut columns = Columns::new(row);
@@ -206,13 +204,13 @@ fn record(row: &Row) -> Result<SessionRecord, Fault> {
 }
 
 pub(super) async fn by_id(db: &Db, id: SessionId) -> Result<Option<SessionRecord>, Fault> {
-    static SQL: LazyLock<String> = LazyLock::new(|| format!("{} WHERE s.id = $1", *SELECT));
+    static SQL: LazyLock<String> = LazyLock::new(|| format!("{} WHERE s.id = $1", select("sessions")));
     db.row(&SQL, &[&uuid(id.as_bytes())]).await?.as_ref().map(record).transpose()
 }
 
 /// The same where it is known on which shard it is.
 pub(super) async fn by_place(db: &Db, shard: i32, id: SessionId) -> Result<Option<SessionRecord>, Fault> {
-    static SQL: LazyLock<String> = LazyLock::new(|| format!("{} WHERE s.shard = $1 AND s.id = $2", *SELECT));
+    static SQL: LazyLock<String> = LazyLock::new(|| format!("{} WHERE s.shard = $1 AND s.id = $2", select("sessions")));
     db.row(&SQL, &[&shard, &uuid(id.as_bytes())]).await?.as_ref().map(record).transpose()
 }
 
@@ -252,7 +250,11 @@ pub(super) async fn list(db: &Db, filter: SessionFilter) -> Result<Vec<SessionRe
     };
     let living = if filter.ended { "" } else { "AND s.ended_at IS NULL" };
     // Ids sort by creation, and "before the largest id" is every one: the first page and the next are one statement.
-    let sql = |by_user| format!("{} WHERE {by_user} s.id < $1 {living} ORDER BY s.id DESC LIMIT $2", *SELECT);
+    // The page is taken before it is joined: see the sweep's.
+    let sql = |by_user| {
+        let page = format!("(SELECT * FROM sessions s WHERE {by_user} s.id < $1 {living} ORDER BY s.id DESC LIMIT $2)");
+        format!("{} ORDER BY s.id DESC", select(&page))
+    };
     let (before, limit) = (uuid(&filter.after.map_or([0xff; 16], |id| *id.as_bytes())), number(filter.limit));
     let rows = match (filter.user, shard) {
         (None, _) => db.rows(&sql(""), &[&before, &limit]).await?,

@@ -16,7 +16,7 @@ use super::{
     fault::Fault,
     pool::Db,
     role,
-    row::{Columns, count, uuid},
+    row::{Columns, Value, Written, borrowed, count, uuid},
     session,
 };
 
@@ -63,37 +63,53 @@ fn shard_of(Shard(shard): Shard) -> i32 {
     i32::from_be_bytes(shard)
 }
 
-async fn insert(db: &Db, user: &NewUser) -> Result<(), Fault> {
-    let (at, shard, id) = (user.at.millis(), shard_of(user.shard), uuid(user.id.as_bytes()));
-    db.run(
-        "INSERT INTO users (shard, id, epoch, disabled_at, shown, claims, created_at, identifiers) \
-         VALUES ($1, $2, 0, $3, $4, $5, $6, $7)",
-        &[
-            &shard,
-            &id,
-            &user.disabled.then_some(at),
-            &user.identifiers.first().map(|first| first.shown.as_str()),
-            &serde_json::to_string(&user.claims)?,
-            &at,
-            &serde_json::to_string(&user.identifiers.iter().map(copy).collect::<Vec<_>>())?,
-        ],
-    )
-    .await?;
+/// What is written of a new user, in the order of [`values`].
+pub(super) const NEW: Written =
+    Written { table: "users", columns: "shard, id, epoch, disabled_at, shown, claims, created_at, identifiers" };
+
+/// A new user's row.
+pub(super) fn values(user: &NewUser) -> Result<Vec<Value<'_>>, Fault> {
+    Ok(vec![
+        Box::new(shard_of(user.shard)),
+        Box::new(uuid(user.id.as_bytes())),
+        Box::new(0i64),
+        Box::new(user.disabled.then_some(user.at.millis())),
+        Box::new(user.identifiers.first().map(|first| first.shown.as_str())),
+        Box::new(serde_json::to_string(&user.claims)?),
+        Box::new(user.at.millis()),
+        Box::new(serde_json::to_string(&user.identifiers.iter().map(copy).collect::<Vec<_>>())?),
+    ])
+}
+
+/// What is written of what a new user signs in with, in the order of [`identifier_values`].
+pub(super) const NEW_IDENTIFIERS: Written =
+    Written { table: "identifiers", columns: "kind, value, user_id, user_shard, position, shown, verified_at" };
+
+/// The rows of what a new user signs in with.
+pub(super) fn identifier_values(user: &NewUser) -> Vec<Vec<Value<'_>>> {
+    let mut rows = Vec::with_capacity(user.identifiers.len());
     for (position, known) in (0i64..).zip(&user.identifiers) {
-        db.run(
-            "INSERT INTO identifiers (kind, value, user_id, user_shard, position, shown, verified_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            &[
-                &known.identifier.kind.as_str(),
-                &known.identifier.value,
-                &id,
-                &shard,
-                &position,
-                &known.shown,
-                &known.verified_at.map(Time::millis),
-            ],
-        )
-        .await?;
+        let values: Vec<Value<'_>> = vec![
+            Box::new(known.identifier.kind.as_str()),
+            Box::new(known.identifier.value.as_str()),
+            Box::new(uuid(user.id.as_bytes())),
+            Box::new(shard_of(user.shard)),
+            Box::new(position),
+            Box::new(known.shown.as_str()),
+            Box::new(known.verified_at.map(Time::millis)),
+        ];
+        rows.push(values);
+    }
+    rows
+}
+
+async fn insert(db: &Db, user: &NewUser) -> Result<(), Fault> {
+    static SQL: LazyLock<[String; 2]> = LazyLock::new(|| [NEW.insert(), NEW_IDENTIFIERS.insert()]);
+    let [of_user, of_identifier] = &*SQL;
+    let (at, shard, id) = (user.at.millis(), shard_of(user.shard), uuid(user.id.as_bytes()));
+    db.run(of_user, &borrowed(&values(user)?)).await?;
+    for known in identifier_values(user) {
+        db.run(of_identifier, &borrowed(&known)).await?;
     }
     for role in &user.roles {
         db.run("INSERT INTO user_roles (shard, user_id, role) VALUES ($1, $2, $3)", &[&shard, &id, role]).await?;

@@ -2,7 +2,10 @@
 
 use regrant_engine::{ports::Wanted, time::Seconds};
 
-use super::{super::swift, Cluster, Database};
+use super::{
+    super::{sweep, swift},
+    Cluster, Database,
+};
 use crate::contract::world::World;
 
 /// A statement's plan when it is prepared, for tables that are worth an index.
@@ -90,6 +93,60 @@ async fn what_else_a_request_asks_goes_by_an_index() {
     }
 }
 
+/// The columns that a statement sets: what stands before an `=` in its list.
+fn set_by(sql: &str) -> Vec<String> {
+    let list = sql.split_once(" SET ").unwrap().1;
+    let (mut depth, mut from, mut found) = (0, 0, Vec::new());
+    let mut take = |part: &str| found.push(part.split_once(" = ").unwrap().0.trim().to_owned());
+    for (at, byte) in list.bytes().enumerate() {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth -= 1,
+            b',' if depth == 0 => {
+                take(&list[from..at]);
+                from = at + 1;
+            }
+            _ if depth == 0 && [" FROM ", " WHERE "].iter().any(|end| list[at..].starts_with(end)) => {
+                take(&list[from..at]);
+                break;
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Else every refresh would write into that index, and leave what vacuum has to fetch there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_index_has_what_a_refresh_sets() {
+    let database = Database::new();
+    drop(database.store(super::Options::default()));
+    // With their predicates: those count too.
+    let indexes = database.sql("SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = 'grants'::regclass");
+    assert!(indexes.lines().count() >= 5 && indexes.contains("public_id"), "{indexes}");
+    for sql in [swift::alone(Wanted::Person), swift::together(Wanted::Person)] {
+        let set = set_by(&sql);
+        for column in ["generation", "rotated_at", "idle_deadline", "points", "renewals"] {
+            assert!(set.iter().any(|known| known == column), "{column} is among {set:?}");
+        }
+        for index in indexes.lines() {
+            let mut words = index.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            assert!(!words.any(|word| set.iter().any(|column| column == word)), "{index} and {set:?}");
+        }
+    }
+}
+
+/// A batch that is cut off after the join would make each step of the sweep as long as the table.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sweep_takes_its_batch_of_sessions_before_it_asks_for_their_grants() {
+    let database = Database::new();
+    drop(database.store(super::Options::default()));
+    let zero = "'00000000-0000-0000-0000-000000000000'";
+    let told = plan(&database, &sweep::next_sessions_sql(500), "uuid", zero);
+    let at = |what: &str| told.find(what).unwrap_or_else(|| panic!("{what}: {told}"));
+    assert!(at(" Join") < at("Limit") && at("Limit") < at("using sessions_pkey"), "{told}");
+}
+
 /// Nothing grows with refreshes: the new version of the row lies on its page, and no index is told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refresh_touches_no_index() {
@@ -115,5 +172,6 @@ async fn a_refresh_touches_no_index() {
         }
         tokio::task::yield_now().await;
     }
+    // But for some, while the list of renewals grows; half an hour of it is in docs/benchmarks.md.
     assert!(all >= 200 && hot * 10 >= all * 9, "{hot} of {all} updates stayed on their page");
 }
