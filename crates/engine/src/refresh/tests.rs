@@ -8,7 +8,9 @@
 use super::*;
 use crate::{
     context::{AddressDigest, Network, Networks, Prefix, UserAgentFamily},
-    id::GrantRef,
+    id::{Epoch, Generation, GrantRef},
+    reason::Life,
+    time::{AbsoluteDeadline, IdleDeadline},
     token::{GrantId, KeyId, Salt},
 };
 
