@@ -8,7 +8,7 @@
 use super::*;
 use crate::{
     context::{AddressDigest, Network, Networks, Prefix, UserAgentFamily},
-    id::{Epoch, Generation, GrantRef},
+    id::{Epoch, Generation, GrantRef, SessionId, UserId},
     reason::Life,
     time::{AbsoluteDeadline, IdleDeadline},
     token::{GrantId, KeyId, Salt},

@@ -119,7 +119,7 @@ impl Tokens {
 }
 
 /// Two thirds of the access token's lifetime, ± 20 %, so that a crowd that signed in together does not come back together.
-fn jittered(lifetime: Seconds, random: &dyn Random) -> Seconds {
+pub(super) fn jittered(lifetime: Seconds, random: &dyn Random) -> Seconds {
     let mut bytes = [0; 2];
     random.fill(&mut bytes);
     let base = u64::from(lifetime.0) * 2 / 3;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use regrant_jose::{Algorithm, SigningKey};
 
-use super::*;
+use super::{super::tokens::jittered, *};
 use crate::{
     backchannel_logout::{Logout, Notice, Outcome},
     client::{Client, SecretId},
@@ -18,16 +18,16 @@ use crate::{
     mint::Mint,
     ports::{
         Access, Answer, AnswerJudge, Answering, ClientAdded, ClientRemoved, ClientsKept, Clock, CodeJudge,
-        DeviceCodeAdded, End, GrantsEnded, Guess, Guessed, Identity, KeyMarked, LogoutClaim, NewDeviceCode, NewSession,
-        NewSignIn, Opened, PasswordChange, PasswordChanged, PollJudge, Polling, Redemption, ResourceAdded,
-        ResourceRemoved, ResourcesKept, Retention, RingSwapped, RoleChanged, SecretRotated, SessionFilter,
-        SignInRecord, Store, Swept, TimelineOf, Unobserved, UserChanged, UserSelector, UsersAdded,
+        DeviceCodeAdded, End, Facts, GrantsEnded, Guess, Guessed, Identity, KeyMarked, LogoutClaim, NewDeviceCode,
+        NewSession, NewSignIn, Opened, PasswordChange, PasswordChanged, PollJudge, Polling, Random, Redemption,
+        ResourceAdded, ResourceRemoved, ResourcesKept, Retention, RingSwapped, RoleChanged, SecretRotated,
+        SessionFilter, SignInRecord, Store, Swept, TimelineOf, Unobserved, UserChanged, UserSelector, UsersAdded,
     },
     refresh_key::{KeyMark, RefreshKeyRecord},
     resource::Resource,
     session::SessionRecord,
     settings::Settings,
-    token::{Master, RefreshKeys},
+    token::{Master, RefreshKeys, RefreshToken},
     user::{Identifier, NewUser, Role, User},
 };
 
