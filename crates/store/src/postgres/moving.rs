@@ -1,4 +1,7 @@
 //! A database on its way to another place, or coming from one (`crate::moving`), and nodes that learn of it.
+//!
+//! Statements that read or empty a whole table begin with the word of the command: it stands in the database's log, and the tests of what
+//! engines that spread over machines may be asked (`tests/spread.rs`) know by it that nobody is served meanwhile.
 
 use std::{sync::Arc, time::Duration};
 
@@ -173,7 +176,7 @@ async fn set_mark(db: &Db, expected: Option<&Mark>, next: Option<&Mark>) -> Resu
         return Ok(false);
     }
     if matches!(next, Some(Mark::Arrived { .. })) {
-        db.run("DELETE FROM meta WHERE name LIKE $1", &[&format!("{POSITION}%")]).await?;
+        db.run("/* regrant move */ DELETE FROM meta WHERE name LIKE $1", &[&format!("{POSITION}%")]).await?;
     }
     match next {
         Some(mark) => meta::remember(db, MARK, &mark.text()).await?,
@@ -195,7 +198,7 @@ async fn id(db: &Db, fresh: &str) -> Result<String, Fault> {
 async fn occupied(db: &Db) -> Result<Option<&'static str>, Fault> {
     for table in &TABLES {
         let only = table.only.map(|only| format!(" WHERE {only}")).unwrap_or_default();
-        if db.row(&format!("SELECT 1 FROM {}{only} LIMIT 1", table.name), &[]).await?.is_some() {
+        if db.row(&format!("/* regrant move */ SELECT 1 FROM {}{only} LIMIT 1", table.name), &[]).await?.is_some() {
             return Ok(Some(table.name));
         }
     }
@@ -205,9 +208,9 @@ async fn occupied(db: &Db) -> Result<Option<&'static str>, Fault> {
 /// Nodes leave no sign of their own when they stop. On PostgreSQL their connections are seen; other engines tell of connections to
 /// one of their machines or of none, but the lease of the sweep is everywhere.
 async fn in_use(db: &Db, now: Time) -> Result<Option<String>, Fault> {
-    let told = db.row("SELECT version()", &[]).await?;
+    let told = db.row("/* regrant move */ SELECT version()", &[]).await?;
     let version: String = told.map_or(Ok(String::new()), |row| Columns::new(&row).take())?;
-    let sql = "SELECT coalesce(application_name, ''), count(*) FROM pg_stat_activity WHERE datname = current_database() \
+    let sql = "/* regrant move */ SELECT coalesce(application_name, ''), count(*) FROM pg_stat_activity WHERE datname = current_database() \
          AND usename = current_user AND pid <> pg_backend_pid() AND coalesce(application_name, '') <> $1 \
          GROUP BY 1 ORDER BY 2 DESC LIMIT 1";
     if let Some(row) = db.row(sql, &[&APPLICATION]).await? {
@@ -228,23 +231,27 @@ async fn in_use(db: &Db, now: Time) -> Result<Option<String>, Fault> {
 async fn clear(db: &Db, mark: &Mark) -> Result<(), Fault> {
     db.strongly().await?;
     let tables: Vec<&str> = TABLES.iter().filter(|table| table.only.is_none()).map(|table| table.name).collect();
-    db.run(&format!("TRUNCATE {}", tables.join(", ")), &[]).await?;
-    db.run("DELETE FROM meta WHERE name IN ('issuer', 'resources.ever') OR name LIKE 'sweep.%'", &[]).await?;
-    db.run("DELETE FROM meta WHERE name LIKE $1", &[&format!("{POSITION}%")]).await?;
+    db.run(&format!("/* regrant move */ TRUNCATE {}", tables.join(", ")), &[]).await?;
+    db.run(
+        "/* regrant move */ DELETE FROM meta WHERE name IN ('issuer', 'resources.ever') OR name LIKE 'sweep.%'",
+        &[],
+    )
+    .await?;
+    db.run("/* regrant move */ DELETE FROM meta WHERE name LIKE $1", &[&format!("{POSITION}%")]).await?;
     meta::remember(db, MARK, &mark.text()).await
 }
 
 /// Plans are made of what is known of a table: nothing, after it was filled at once.
 async fn analyze(db: &Db) -> Result<(), Fault> {
     for table in &TABLES {
-        db.run(&format!("ANALYZE {}", table.name), &[]).await?;
+        db.run(&format!("/* regrant move */ ANALYZE {}", table.name), &[]).await?;
     }
     Ok(())
 }
 
 async fn read_grants(db: &Db, table: &Table, after: Option<&[Cell]>, limit: u32) -> Result<Batch, Fault> {
     let walk = table.walk(table.postgres_order, '$', after.is_some());
-    let sql = format!("SELECT {COLUMNS}, g.renewals FROM grants g{walk}");
+    let sql = format!("/* regrant move */ SELECT {COLUMNS}, g.renewals FROM grants g{walk}");
     let mut batch = Batch { rows: Vec::new(), last: None };
     for row in walked(db, table, &sql, after, limit).await? {
         let mut columns = Columns::new(&row);
@@ -264,7 +271,7 @@ async fn read_rows(db: &Db, table: &Table, after: Option<&[Cell]>, limit: u32) -
     let order = table.postgres_order;
     let names = table.columns.iter().map(|column| column.name).chain(order.iter().map(|(name, _)| *name));
     let walk = table.walk(order, '$', after.is_some());
-    let sql = format!("SELECT {} FROM {}{walk}", names.collect::<Vec<_>>().join(", "), table.name);
+    let sql = format!("/* regrant move */ SELECT {} FROM {}{walk}", names.collect::<Vec<_>>().join(", "), table.name);
     let mut batch = Batch { rows: Vec::new(), last: None };
     for row in walked(db, table, &sql, after, limit).await? {
         let mut columns = Columns::new(&row);

@@ -184,7 +184,7 @@ fn select(sessions: &str) -> String {
         "SELECT s.id, s.user_id, s.created_at, s.auth_time, s.amr, s.device, s.user_agent, s.network, s.address, s.prefix, \
          s.ended_at, s.end_reason, u.shown, {COLUMNS} FROM {sessions} s \
          JOIN grants g ON g.shard = s.shard AND g.id = s.grant_id \
-         LEFT JOIN users u ON u.shard = s.shard AND u.id = s.user_id"
+         LEFT JOIN users u ON u.shard = g.shard AND u.id = s.user_id"
     )
 }
 
@@ -250,17 +250,19 @@ pub(super) async fn list(db: &Db, filter: SessionFilter) -> Result<Vec<SessionRe
     };
     let living = if filter.ended { "" } else { "AND s.ended_at IS NULL" };
     // Ids sort by creation, and "before the largest id" is every one: the first page and the next are one statement.
-    // The page is taken before it is joined: see the sweep's.
-    let sql = |by_user| {
-        let page = format!("(SELECT * FROM sessions s WHERE {by_user} s.id < $1 {living} ORDER BY s.id DESC LIMIT $2)");
-        format!("{} ORDER BY s.id DESC", select(&page))
-    };
     let (before, limit) = (uuid(&filter.after.map_or([0xff; 16], |id| *id.as_bytes())), number(filter.limit));
     let rows = match (filter.user, shard) {
-        (None, _) => db.rows(&sql(""), &[&before, &limit]).await?,
+        (None, _) => {
+            // The page is taken before it is joined: see the sweep's.
+            let page = format!("(SELECT * FROM sessions s WHERE s.id < $1 {living} ORDER BY s.id DESC LIMIT $2)");
+            db.rows(&format!("{} ORDER BY s.id DESC", select(&page)), &[&before, &limit]).await?
+        }
         (Some(_), None) => Vec::new(),
         (Some(user), Some(shard)) => {
-            let sql = sql("s.shard = $3 AND s.user_id = $4 AND");
+            let sql = format!(
+                "{} WHERE s.shard = $3 AND s.user_id = $4 AND s.id < $1 {living} ORDER BY s.id DESC LIMIT $2",
+                select("sessions")
+            );
             db.rows(&sql, &[&before, &limit, &shard, &uuid(user.as_bytes())]).await?
         }
     };

@@ -54,8 +54,11 @@ const WIDE: [(&str, &[&str]); 7] = [
         "a list or a count of everybody, or of a role",
         &[
             "SELECT shard, id FROM users WHERE id > $1",
-            "WHERE  s.id < $1",
+            "FROM (SELECT * FROM sessions s WHERE s.id < $1",
             "SELECT count(*) FROM sessions",
+            "SELECT count(*) FROM users",
+            "SELECT max(at) FROM events",
+            "SELECT max(last_event) FROM grants",
             "SELECT role, count(*) FROM user_roles",
             "SELECT shard, user_id FROM user_roles WHERE role = $1",
             "SELECT 1 FROM grants WHERE ended_at IS NULL AND",
@@ -84,7 +87,7 @@ const WIDE: [(&str, &[&str]); 7] = [
     (
         "the sweep, batch by batch on one node",
         &[
-            "SELECT s.id, s.shard, s.user_id, s.ended_at, g.idle_deadline",
+            "SELECT s.id, s.shard, s.user_id, s.ended_at, COALESCE(g.idle_deadline",
             "SELECT public_id, shard, id, ended_at",
             "WHERE g.session_id = ANY($1)",
             "WHERE g.public_id = ANY($1)",
@@ -113,11 +116,19 @@ const WIDE: [(&str, &[&str]); 7] = [
 ];
 
 /// Questions to PostgreSQL and Citus about themselves.
-const ABOUT_ITSELF: [&str; 4] = [
+const ABOUT_ITSELF: [&str; 6] = [
     "FROM information_schema.tables",
     "FROM pg_extension WHERE",
     "FROM pg_class WHERE oid",
+    "FROM pg_class WHERE relname",
+    "FROM pg_index i",
     "FROM pg_dist_partition p",
+];
+
+/// Pages of everybody's that are taken before they are joined: Citus (11.2 and newer) fetches the page, and joins that.
+const PAGES: [&str; 2] = [
+    "FROM (SELECT * FROM sessions s WHERE s.id < $1",
+    "FROM (SELECT id, shard, user_id, grant_id, ended_at FROM sessions WHERE id > $1 ORDER BY id LIMIT",
 ];
 
 /// Words of statements that some engine does not have, or that mean something else there.
@@ -157,8 +168,8 @@ pub(in crate::postgres) fn hold(sql: &str, types: &[Type]) -> Result<(), Fault> 
 
 fn check(sql: &str, types: &[Type]) -> Result<(), String> {
     let own = ABOUT_ITSELF.iter().any(|part| sql.contains(part));
-    // Many refreshes in one statement: never sent to such an engine.
-    if own || sql.starts_with("SET LOCAL ") || sql.contains("FROM unnest(") {
+    // A move takes whole tables, while nobody is served. Many refreshes in one statement: never sent to such an engine.
+    if own || sql.starts_with("/* regrant move */ ") || sql.starts_with("SET LOCAL ") || sql.contains("FROM unnest(") {
         return Ok(());
     }
     let lower = sql.to_lowercase();
@@ -173,6 +184,10 @@ fn check(sql: &str, types: &[Type]) -> Result<(), String> {
     let spread: Vec<&&(&str, Place)> = tables.iter().filter(|(_, place)| *place != Place::Everywhere).collect();
     if spread.len() > 1 && spread.iter().any(|(_, place)| *place != Place::ByUser) {
         return Err("tables that do not lie together are in one statement".to_owned());
+    }
+    if tables.is_empty() && words.contains(&"numbers") {
+        // The table of the tests of migrating, which no engine but PostgreSQL runs.
+        return Ok(());
     }
     let plan = explain(sql, types);
     let column = spread.first().and_then(|(_, place)| place.column());
@@ -203,7 +218,10 @@ fn check(sql: &str, types: &[Type]) -> Result<(), String> {
     if locks {
         return Err("it locks rows and names no shard".to_owned());
     }
-    if has_subplans || words.iter().filter(|word| **word == "select").count() > usize::from(words[0] == "select") {
+    let takes_a_page = PAGES.iter().any(|page| sql.contains(page));
+    if !takes_a_page
+        && (has_subplans || words.iter().filter(|word| **word == "select").count() > usize::from(words[0] == "select"))
+    {
         return Err("it holds a query within and names no shard".to_owned());
     }
     if tables.len() > spread.len() {
