@@ -172,6 +172,7 @@ async fn a_refresh_touches_no_index() {
         }
         tokio::task::yield_now().await;
     }
-    // But for some, while the list of renewals grows; half an hour of it is in docs/benchmarks.md.
-    assert!(all >= 200 && hot * 10 >= all * 9, "{hot} of {all} updates stayed on their page");
+    // But for some, while the list of renewals grows, more where others keep the machine busy; half an hour of it is in
+    // docs/benchmarks.md. With an index on what changes none would.
+    assert!(all >= 200 && hot * 4 >= all * 3, "{hot} of {all} updates stayed on their page");
 }
