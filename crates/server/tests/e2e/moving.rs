@@ -113,9 +113,13 @@ fn a_killed_move_goes_on() {
         });
         // SIGKILL; where it has ended already that is no matter.
         let _ = child.kill();
-        if child.wait().unwrap().success() {
+        let ended = child.wait().unwrap();
+        if ended.success() {
             break;
         }
+        // Whatever the last one was killed in, the next one goes on.
+        let again = || home.bare(&["move", "--from", &from, "--to", &url]);
+        assert_eq!(ended.code(), None, "it gave up by itself, and does so again: {:?}", again());
         let here = home.regrant(&["user", "list"]);
         // An empty place is asked by nobody: `regrant` would make it its own.
         if !is_empty(&url) {

@@ -70,6 +70,10 @@ pub(super) async fn why_not(db: &Db) -> Result<Option<String>, Fault> {
     Ok(mark_of(db).await?.and_then(|mark| mark.why_not()))
 }
 
+async fn has_users(db: &Db) -> Result<bool, Fault> {
+    Ok(db.row("/* regrant move */ SELECT 1 FROM users LIMIT 1", &[]).await?.is_some())
+}
+
 impl PostgresStore {
     /// Why the store must not be worked on, if it is at another place or on its way.
     ///
@@ -88,10 +92,10 @@ impl PostgresStore {
     pub async fn prepare_move(&self, makes: bool) -> Result<(), OpenError> {
         let lease = self.inner.pool.take().await?;
         let migrations = self.inner.migrations;
-        if makes && schema::version(&lease).await? == 0 {
-            while let schema::Step::Done(_) = schema::step(&lease, migrations).await? {
-                schema::tune(&lease).await?;
-            }
+        // Whoever was stopped while it made the tables has left some of them, without a user.
+        if makes && (schema::version(&lease).await? == 0 || !has_users(&lease).await?) {
+            while let schema::Step::Done(_) = schema::step(&lease, migrations).await? {}
+            schema::tune(&lease).await?;
         }
         schema::check_version(&lease, migrations).await
     }

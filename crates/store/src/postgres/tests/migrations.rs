@@ -276,3 +276,23 @@ fn the_migrations_are_in_order_and_none_asks_for_what_comes_later() {
         assert!(migration.needs.iter().all(|needed| *needed < migration.version), "{}", migration.name);
     }
 }
+
+/// A move that was killed while it made its tables makes the rest of them. It makes none where somebody's users are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_finishes_tables_that_were_half_made() {
+    static FIRST: [Migration; 1] = [MIGRATIONS[0]];
+    for used in [false, true] {
+        let database = Database::new();
+        drop(database.store(Options { migrations: &FIRST, ..Options::default() }));
+        if used {
+            let id = "'00000000-0000-0000-0000-000000000001'";
+            database.sql(&format!(
+                "INSERT INTO users (shard, id, epoch, claims, created_at) VALUES (1, {id}, 0, '{{}}', 0)"
+            ));
+        }
+        let store = PostgresStore::new(database.address(), Arc::new(RealRandom), Options::default());
+        assert!(matches!(store.prepare_move(false).await, Err(OpenError::TooOld { found: 1, .. })));
+        assert_eq!(store.prepare_move(true).await.is_ok(), !used);
+        assert_eq!(store.due().await.unwrap().1.is_empty(), !used);
+    }
+}
