@@ -193,10 +193,12 @@ fn what_cannot_be_moved_is_said_and_left_alone() {
     moves(&file, &database).complains(2, &["that is a file"]);
     home.regrant(&["move", "--from", &here, "--to", &database]).complains(2, &["not by --data or --database"]);
     home.bare(&["move", "--from", &here]).complains(2, &["--to"]);
-    // Another Regrant's tables, of another version.
+    // Another Regrant's tables and users, of another version.
     let away = on_database(&home, &database);
     away.regrant(&["migrate", "up"]).ok();
     let name = database.rsplit('/').next().unwrap();
+    let user = "INSERT INTO users (shard, id, epoch, claims, created_at) VALUES (1, '00000000-0000-0000-0000-000000000001', 0, '{}', 0)";
+    Cluster::shared().sql(name, user);
     Cluster::shared().sql(name, "UPDATE meta SET value = '1' WHERE name = 'schema.version'");
     moves(&here, &database).complains(2, &["its schema is 1", "regrant migrate up"]);
     home.regrant(&["user", "list"]).ok();
