@@ -218,12 +218,18 @@ impl Desk {
 
     /// Writes a new grant: a row.
     pub(super) fn insert<G: Borrow<Grant>>(&self, record: &Record<G>) -> Result<(), Fault> {
+        self.insert_renewed(record, &[])
+    }
+
+    /// The same for one that was renewed so before.
+    fn insert_renewed<G: Borrow<Grant>>(&self, record: &Record<G>, renewals: &[Renewal]) -> Result<(), Fault> {
         let grant: &Grant = record.grant.borrow();
-        let state = packed::pack(record, &mut self.memory.borrow_mut().words);
-        check_length(state.len())?;
+        let words = &mut self.memory.borrow_mut().words;
+        let (state, renewals) = (packed::pack(record, words), packed::pack_renewals(renewals, words));
+        check_length(state.len() + renewals.len())?;
         self.db
-            .prepare_cached("INSERT INTO grants (id, state, renewals) VALUES (?, ?, x'')")?
-            .execute(params![grant.id.0, state])?;
+            .prepare_cached("INSERT INTO grants (id, state, renewals) VALUES (?, ?, ?)")?
+            .execute(params![grant.id.0, state, renewals])?;
         if !is_own(grant) {
             self.db
                 .prepare_cached(

@@ -3,7 +3,6 @@
 
 use regrant_engine::{
     event::Renewal,
-    id::SessionId,
     refresh::Authentication,
     token::{Endpoint, GrantId},
 };
@@ -11,7 +10,7 @@ use rusqlite::params;
 
 use super::{
     super::{code, fault::Fault, refresh},
-    Desk, append, check_length, is_own,
+    Desk, append,
     packed::{self, Record},
 };
 use crate::moving::grant::Travelling;
@@ -62,25 +61,8 @@ impl Desk {
         let Travelling { grant, auth_time, amr, roles, renewals } = travelling;
         let (roles_as_of, proof) = (self.roles_as_of()?, amr.join(" "));
         let record = Record { grant, auth_time, amr, roles, roles_as_of };
-        let memory = &mut *self.memory.borrow_mut();
-        let state = packed::pack(&record, &mut memory.words);
-        let renewals = packed::pack_renewals(&renewals, &mut memory.words);
-        check_length(state.len() + renewals.len())?;
+        self.insert_renewed(&record, &renewals)?;
         let grant = &record.grant;
-        self.prepare_cached("INSERT INTO grants (id, state, renewals) VALUES (?, ?, ?)")?
-            .execute(params![grant.id.0, state, renewals])?;
-        if !is_own(grant) {
-            self.prepare_cached(
-                "INSERT INTO other_grants (public_id, id, user_id, client_id, session_id) VALUES (?, ?, ?, ?, ?)",
-            )?
-            .execute(params![
-                grant.public_id.as_bytes(),
-                grant.id.0,
-                grant.user.as_bytes(),
-                grant.client.0,
-                grant.session.as_ref().map(SessionId::as_bytes)
-            ])?;
-        }
         if grant.endpoint == Endpoint::OAuth {
             self.prepare_cached("INSERT INTO authentications (grant_id, auth_time, amr) VALUES (?, ?, ?)")?
                 .execute(params![grant.id.0, auth_time.millis(), proof])?;
