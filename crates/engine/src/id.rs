@@ -29,6 +29,9 @@ impl fmt::Display for NotAnId {
 
 impl std::error::Error for NotAnId {}
 
+/// The length of every shown id: a prefix of four characters, and 32 digits.
+const SHOWN: usize = 36;
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
@@ -56,11 +59,20 @@ macro_rules! id {
             pub const fn as_bytes(&self) -> &[u8; 16] {
                 &self.0
             }
+
+            /// The shown form, written into `buffer`: every reply and every token has some.
+            fn shown<'b>(&self, buffer: &'b mut [u8; SHOWN]) -> &'b str {
+                let (prefix, digits) = buffer.split_at_mut($prefix.len());
+                prefix.copy_from_slice($prefix.as_bytes());
+                Uuid::from_bytes(self.0).simple().encode_lower(digits);
+                // A prefix and digits are ASCII.
+                str::from_utf8(buffer).unwrap_or_default()
+            }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}{}", $prefix, Uuid::from_bytes(self.0).simple())
+                f.write_str(self.shown(&mut [0; SHOWN]))
             }
         }
 
@@ -84,7 +96,7 @@ macro_rules! id {
 
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                serializer.serialize_str(self.shown(&mut [0; SHOWN]))
             }
         }
 

@@ -1,7 +1,8 @@
 //! Access tokens: the claims of RFC 9068 §2.2, signed; and the check of our own.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use arc_swap::{ArcSwap, Guard};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use regrant_jose::{Algorithm, Jwks, Signer, SigningKey, jws, jwt};
 use serde::Serialize;
@@ -28,8 +29,8 @@ pub struct Mint {
     issuer: String,
     lifetime: Seconds,
     claims: ClaimMapping,
-    /// Replaced whole when the ring changes; a token takes one share of it and holds no lock while it signs.
-    keys: RwLock<Arc<KeySet>>,
+    /// Replaced whole when the ring changes; nothing is locked while a token is signed.
+    keys: ArcSwap<KeySet>,
 }
 
 /// What the signing keys are at one moment.
@@ -180,7 +181,7 @@ pub struct Own {
 #[derive(Serialize)]
 struct AccessClaims<'a> {
     iss: &'a str,
-    sub: String,
+    sub: UserId,
     #[serde(serialize_with = "one_or_more")]
     aud: &'a [&'a str],
     client_id: &'a str,
@@ -188,10 +189,10 @@ struct AccessClaims<'a> {
     iat: i64,
     jti: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sid: Option<String>,
+    sid: Option<SessionId>,
     // Ours: by it userinfo and introspection find out whether the grant still lives.
     #[serde(skip_serializing_if = "Option::is_none")]
-    grt: Option<String>,
+    grt: Option<GrantRef>,
     auth_time: i64,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     amr: &'a [String],
@@ -235,7 +236,7 @@ impl Mint {
     /// From the store's keys, in the order in which they are to be published. `None` without an active ES256 key.
     #[must_use]
     pub fn new(issuer: &str, lifetime: Seconds, keys: &[(SealedKey, SigningKey)]) -> Option<Self> {
-        let keys = RwLock::new(Arc::new(KeySet::new(keys)?));
+        let keys = ArcSwap::from_pointee(KeySet::new(keys)?);
         Some(Self { issuer: issuer.to_owned(), lifetime, claims: ClaimMapping::default(), keys })
     }
 
@@ -251,7 +252,7 @@ impl Mint {
         let Some(keys) = KeySet::new(keys) else {
             return false;
         };
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        self.keys.store(Arc::new(keys));
         true
     }
 
@@ -268,8 +269,8 @@ impl Mint {
         self.keys().ring.clone()
     }
 
-    fn keys(&self) -> Arc<KeySet> {
-        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    fn keys(&self) -> Guard<Arc<KeySet>> {
+        self.keys.load()
     }
 
     /// The public keys, as `/.well-known/jwks.json` gives them.
@@ -312,14 +313,14 @@ impl Mint {
     ) -> Option<AccessToken> {
         let claims = AccessClaims {
             iss: &self.issuer,
-            sub: grant.user.to_string(),
+            sub: grant.user,
             aud: &target.audience,
             client_id: &grant.client.0,
             exp: now.plus(lifetime).seconds(),
             iat: now.seconds(),
             jti: jti(random),
-            sid: grant.session.map(|id| id.to_string()),
-            grt: (grant.endpoint == Endpoint::OAuth).then(|| grant.public_id.to_string()),
+            sid: grant.session,
+            grt: (grant.endpoint == Endpoint::OAuth).then_some(grant.public_id),
             auth_time: facts.auth_time.seconds(),
             amr: &facts.amr,
             scope: &target.scope,
@@ -452,8 +453,10 @@ fn one_or_more<S: serde::Serializer>(audience: &&[&str], serializer: S) -> Resul
 
 /// A role taken away is gone at the next refresh, and so is the scope that came with it.
 pub(crate) fn scope_now(granted: &str, roles: &[String]) -> String {
-    let is_admin = roles.iter().any(|role| role == ADMIN_ROLE);
-    let allowed = granted.split(' ').filter(|scope| *scope != ADMIN_SCOPE || is_admin);
+    if !granted.contains(ADMIN_SCOPE) || roles.iter().any(|role| role == ADMIN_ROLE) {
+        return granted.to_owned();
+    }
+    let allowed = granted.split(' ').filter(|scope| *scope != ADMIN_SCOPE);
     allowed.collect::<Vec<_>>().join(" ")
 }
 

@@ -11,12 +11,9 @@
 //! 4. [`RefreshKeys::issue`] computes the token of any generation: that is why a retry can be given the same successor, and
 //!    why no token is ever stored.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{PoisonError, RwLock, RwLockReadGuard},
-};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use arc_swap::{ArcSwap, Guard};
 use aws_lc_rs::{constant_time, digest, hkdf, hmac};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
@@ -159,9 +156,12 @@ impl fmt::Debug for Master {
 /// The keys of one issuer's refresh tokens, derived once from the masters. They may be replaced while it is used.
 pub struct RefreshKeys {
     issuer: String,
-    held: RwLock<Held>,
+    /// Replaced whole. Every refresh reads it several times, on every processor: a lock, even one that is never waited for, would
+    /// go to and fro between them.
+    held: ArcSwap<Held>,
 }
 
+#[derive(Clone)]
 struct Held {
     active: KeyId,
     /// The newest that was ever used, retired or not: a token of a newer one is another node's.
@@ -184,6 +184,7 @@ impl Held {
     }
 }
 
+#[derive(Clone)]
 struct Derived {
     session: hmac::Key,
     oauth: hmac::Key,
@@ -199,8 +200,8 @@ impl RefreshKeys {
     /// Derives the keys of `issuer`. `active` makes new tokens; `None` if it is not among the masters.
     #[must_use]
     pub fn new(masters: &BTreeMap<KeyId, Master>, active: KeyId, issuer: &str) -> Option<Self> {
-        let held = RwLock::new(Held::new(masters, active, active, issuer)?);
-        Some(Self { issuer: issuer.to_owned(), held })
+        let held = Held::new(masters, active, active, issuer)?;
+        Some(Self { issuer: issuer.to_owned(), held: ArcSwap::from_pointee(held) })
     }
 
     /// Uses these masters from now on; tokens of all others are refused. `newest` is the newest id ever used, that of a
@@ -210,17 +211,21 @@ impl RefreshKeys {
         let Some(held) = Held::new(masters, active, newest, &self.issuer) else {
             return false;
         };
-        *self.held.write().unwrap_or_else(PoisonError::into_inner) = held;
+        self.held.store(Arc::new(held));
         true
     }
 
     /// Believes no token of this key from now on.
     pub fn forget(&self, id: KeyId) {
-        self.held.write().unwrap_or_else(PoisonError::into_inner).keys.remove(&id);
+        self.held.rcu(|held| {
+            let mut held = Held::clone(held);
+            held.keys.remove(&id);
+            held
+        });
     }
 
-    fn held(&self) -> RwLockReadGuard<'_, Held> {
-        self.held.read().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> Guard<Arc<Held>> {
+        self.held.load()
     }
 
     /// The key that new tokens are made with.

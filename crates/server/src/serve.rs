@@ -20,7 +20,7 @@ use crate::{
     config::Config,
     control::socket::ControlSocket,
     home::{Home, HomeError, Missing, Place},
-    http::{self, App, tls},
+    http::{self, App, Lanes, tls},
     jobs,
     keeper::Keeper,
     outbound::Outbound,
@@ -93,6 +93,8 @@ pub(crate) struct Running {
     stop_telling: oneshot::Sender<()>,
     watching: Watching,
     home: Home,
+    /// What is shared between requests may be at work there.
+    lanes: Arc<Lanes>,
 }
 
 impl Running {
@@ -156,7 +158,9 @@ impl Running {
         let (acceptor, watch) = tls.unzip();
         let entrance = http::Entrance::new(app, more(&engine, address), telemetry.seen());
         let watching = telemetry.start(&engine);
-        let served = tokio::spawn(http::serve(listener, acceptor, entrance, limits, async {
+        let lanes = Lanes::start().map_err(|error| StartError::Listen(format!("cannot start threads: {error}")))?;
+        let lanes = Arc::new(lanes);
+        let served = tokio::spawn(http::serve(listener, acceptor, entrance, limits, Some(Arc::clone(&lanes)), async {
             let _ = stopped.await;
         }));
         let freshening = watch.map(|watch| tokio::spawn(tls::keep_fresh(watch)));
@@ -185,6 +189,7 @@ impl Running {
             stop_telling,
             watching,
             home,
+            lanes,
         })
     }
 
@@ -204,6 +209,7 @@ impl Running {
         drop(self.engine);
         drop(self.home);
         self.watching.stop().await;
+        drop(self.lanes);
     }
 }
 

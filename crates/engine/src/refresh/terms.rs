@@ -76,14 +76,13 @@ impl Terms {
 
     /// Whom the next token of `grant` is for, and what it allows there with these roles; `None` where that cannot be had.
     pub(super) fn target<'g>(&self, engine: &Engine, grant: &'g Grant, roles: &[String]) -> Option<Target<'g>> {
-        let lately = || engine.resources.lately();
         let scope = self.scope.as_deref().unwrap_or(&grant.scope);
         if grant.endpoint == Endpoint::OAuth {
-            let registry = self.registry.clone().unwrap_or_else(lately);
+            let registry = self.registry.clone().unwrap_or_else(|| engine.resources.lately());
             return registry.target(&engine.settings, &grant.audience, &self.resources, scope, roles);
         }
         // A session is for one audience, and goes on whatever becomes of that.
-        let form = lately().form_of(&grant.audience);
+        let form = engine.resources.form_of(&grant.audience);
         Some(Target { audience: vec![&grant.audience], scope: scope_now(scope, roles), form })
     }
 

@@ -1,11 +1,10 @@
 //! What the store said of resources, for a second: every request for tokens asks for them, and nearly none of them changes.
 
-use std::{
-    fmt,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{fmt, sync::Arc};
 
-use super::Registry;
+use arc_swap::ArcSwap;
+
+use super::{Form, Registry};
 use crate::{
     ports::{Broken, Store},
     time::{Seconds, Time},
@@ -16,9 +15,13 @@ const OLDEST: Seconds = Seconds(1);
 
 /// All resources, as they were lately.
 #[derive(Default)]
-pub struct Resources {
+pub struct Resources(ArcSwap<Known>);
+
+#[derive(Default)]
+struct Known {
     /// When they were read; `None` if that is to be done again.
-    known: RwLock<(Option<Time>, Arc<Registry>)>,
+    read: Option<Time>,
+    registry: Arc<Registry>,
 }
 
 impl fmt::Debug for Resources {
@@ -33,15 +36,16 @@ impl Resources {
     /// # Errors
     /// [`Broken`] if the store is.
     pub async fn find(&self, store: &dyn Store, now: Time) -> Result<Arc<Registry>, Broken> {
-        let (read, registry) = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if read.is_some_and(|read| read <= now && now < read.plus(OLDEST)) {
-            return Ok(registry);
+        let known = self.0.load_full();
+        if known.read.is_some_and(|read| read <= now && now < read.plus(OLDEST)) {
+            return Ok(Arc::clone(&known.registry));
         }
         let found = store.resources().await?;
         let ever = !found.is_empty() || store.had_resources().await?;
         // The same ones again keep what was made of them: keys are parsed once.
-        let registry = if registry.is_of(&found, ever) { registry } else { Arc::new(Registry::new(found, ever)?) };
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = (Some(now), Arc::clone(&registry));
+        let same = known.registry.is_of(&found, ever);
+        let registry = if same { Arc::clone(&known.registry) } else { Arc::new(Registry::new(found, ever)?) };
+        self.0.store(Arc::new(Known { read: Some(now), registry: Arc::clone(&registry) }));
         Ok(registry)
     }
 
@@ -49,11 +53,17 @@ impl Resources {
     /// not wait for them.
     #[must_use]
     pub fn lately(&self) -> Arc<Registry> {
-        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner).1)
+        Arc::clone(&self.0.load().registry)
+    }
+
+    /// In which form tokens for `audience` are made, by what [`Self::lately`] gives.
+    #[must_use]
+    pub(crate) fn form_of(&self, audience: &str) -> Form {
+        self.0.load().registry.form_of(audience)
     }
 
     /// Asks the store the next time: something was changed here.
     pub fn forget(&self) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).0 = None;
+        self.0.rcu(|known| Known { read: None, registry: Arc::clone(&known.registry) });
     }
 }

@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderMap, header},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use super::protocol_error::ApiError;
@@ -24,6 +24,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Reads a JSON object. An empty body is `{}` where `T` has no required field.
 pub(super) async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, ApiError> {
+    parse(headers, &bytes(body).await?)
+}
+
+/// Reads a whole body. Passwords and tokens pass through here: it is wiped.
+pub(super) async fn bytes(body: Body) -> Result<Zeroizing<Vec<u8>>, ApiError> {
     let mut collected = pin!(Limited::new(body, LARGEST).collect());
     // Mostly all of it has come with the headers, and no clock has to be set.
     let at_once = future::poll_fn(|context| Poll::Ready(collected.as_mut().poll(context))).await;
@@ -40,8 +45,11 @@ pub(super) async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -
             }
         })?
         .to_bytes();
-    // Passwords pass through here; their copy is wiped.
-    let bytes = Zeroizing::new(Vec::from(bytes));
+    Ok(Zeroizing::new(Vec::from(bytes)))
+}
+
+/// What [`read`] does with the bytes, for what borrows from them.
+pub(super) fn parse<'b, T: Deserialize<'b>>(headers: &HeaderMap, bytes: &'b [u8]) -> Result<T, ApiError> {
     if bytes.is_empty() {
         return serde_json::from_slice(b"{}").map_err(|error| described(&error));
     }
@@ -52,7 +60,7 @@ pub(super) async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -
     if !is_json {
         return Err(ApiError::MediaType);
     }
-    serde_json::from_slice(&bytes).map_err(|error| described(&error))
+    serde_json::from_slice(bytes).map_err(|error| described(&error))
 }
 
 /// What is wrong and where. `serde_json` names unknown and missing fields, and quotes values of the wrong type: those are

@@ -5,37 +5,38 @@ use std::{
     io::{self, ErrorKind},
     net::SocketAddr,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use axum::{
-    Router,
+    BoxError, Router,
     body::Body,
     extract::{ConnectInfo, Request},
     response::Response,
 };
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::TokioIo,
-    server::graceful::{GracefulShutdown, Watcher},
+use hyper::{
+    body::Incoming,
+    rt::{Read, Write},
+    server::conn::http1,
+    service::{HttpService, service_fn},
 };
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
+    time::MissedTickBehavior,
 };
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
-/// How long a connection may take for its headers, and stay open without a request.
-const HEADER_PATIENCE: Duration = Duration::from_secs(15);
-/// In how many steps that is counted.
-const TICKS: u32 = 5;
+use super::{
+    connections::{Connections, Finish, Listening, Member, TICK},
+    lanes::Lanes,
+};
+
 /// How long a TLS handshake may take.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a reply may lie unread.
@@ -70,17 +71,21 @@ impl Site for Router {
     }
 }
 
-/// Accepts and serves until `stop` is done, then lets the requests under way finish.
+/// Accepts and serves until `stop` is done, then lets the requests under way finish. Connections are served on `lanes`, or where
+/// they are accepted.
 pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     site: impl Site,
     limits: Limits,
+    lanes: Option<Arc<Lanes>>,
     stop: impl Future<Output = ()>,
 ) {
     let places = Arc::new(Semaphore::new(usize::try_from(limits.connections).unwrap_or(usize::MAX)));
-    let (site, under_way) = (Arc::new(site), GracefulShutdown::new());
+    let (site, connections) = (Arc::new(site), Arc::<Connections>::default());
     let (stopping, not_stopping) = watch::channel(());
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tokio::pin!(stop);
     let mut failing = false;
     loop {
@@ -90,6 +95,10 @@ pub(crate) async fn serve(
         };
         let (stream, peer, place) = tokio::select! {
             () = &mut stop => break,
+            _ = ticks.tick() => {
+                connections.tick();
+                continue;
+            }
             (accepted, place) = accepted => match (accepted, place) {
                 (Ok((stream, peer)), Ok(place)) => {
                     failing = false;
@@ -110,9 +119,9 @@ pub(crate) async fn serve(
         let _ = stream.set_nodelay(true);
         // Whoever asks and never reads would hold its connection, and what waits in it, for ever: the kernel ends it.
         let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD_MILLIS);
-        let connection = Connection { peer, site: Arc::clone(&site), under_way: under_way.watcher() };
+        let connection = Connection { peer, site: Arc::clone(&site), member: connections.join() };
         let tls = tls.clone().map(|tls| (tls, not_stopping.clone()));
-        tokio::spawn(async move {
+        let serve = async move |stream: TcpStream| {
             let _place = place;
             match tls {
                 None => connection.serve(stream).await,
@@ -127,11 +136,17 @@ pub(crate) async fn serve(
                     _ = not_stopping.changed() => {}
                 },
             }
-        });
+        };
+        match &lanes {
+            None => drop(tokio::spawn(serve(stream))),
+            Some(lanes) => lanes.spawn(stream, serve),
+        }
     }
     drop(listener);
     drop(stopping);
-    if tokio::time::timeout(LAST_REQUESTS, under_way.shutdown()).await.is_err() {
+    connections.finish();
+    // Once all places are free, everybody has gone.
+    if tokio::time::timeout(LAST_REQUESTS, places.acquire_many(limits.connections)).await.is_err() {
         tracing::warn!("some requests did not finish in {} seconds", LAST_REQUESTS.as_secs());
     }
 }
@@ -146,45 +161,56 @@ pub(crate) async fn breathe() {
 struct Connection<S> {
     peer: SocketAddr,
     site: Arc<S>,
-    under_way: Watcher,
+    member: Member,
 }
 
 impl<S: Site> Connection<S> {
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let Self { peer, site, under_way } = self;
-        let quiet = Arc::new(Quiet::default());
-        let told = Arc::clone(&quiet);
-        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let (site, quiet) = (Arc::clone(&site), Arc::clone(&told));
-            quiet.ends();
+        let Self { peer, site, member } = self;
+        let quiet = member.quiet();
+        let told = quiet.clone();
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let (site, quiet) = (Arc::clone(&site), told.clone());
+            quiet.begins();
             async move {
                 let response = site.answer(peer, request.map(Body::new)).await;
-                quiet.begins();
+                quiet.ends();
                 Ok::<_, Infallible>(response)
             }
         });
         let connection = http1::Builder::new()
             // In the place of hyper's own, which sets a clock for each request.
             .header_read_timeout(None)
+            // Else it reads on behind a request, into another buffer each time, to find out whether its client has gone; and would
+            // drop what is half done. Whoever has gone is found out when the reply is written.
+            .half_close(true)
             .max_buf_size(LARGEST_HEADERS)
             // Replies are small: copied behind their headers they are one piece for the kernel.
             .writev(false)
-            .serve_connection(TokioIo::new(Heard { stream, quiet: Arc::clone(&quiet) }), service);
-        tokio::select! {
-            ended = under_way.watch(connection) => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection ended early");
-                }
-            }
-            () = quiet.too_long() => tracing::debug!("a connection was quiet for too long"),
+            .serve_connection(TokioIo::new(Heard { stream, quiet }), service);
+        match member.serve(connection).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
+            None => tracing::debug!("a connection was quiet for too long"),
         }
+    }
+}
+
+impl<I, S, E> Finish for http1::Connection<I, S>
+where
+    I: Read + Write + Unpin,
+    S: HttpService<Incoming, ResBody = Body, Error = E>,
+    E: Into<BoxError>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
     }
 }
 
 /// A connection that tells when something of a reply was taken off it.
 struct Heard<C> {
     stream: C,
-    quiet: Arc<Quiet>,
+    quiet: Listening,
 }
 
 impl<C: AsyncRead + Unpin> AsyncRead for Heard<C> {
@@ -208,47 +234,5 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Heard<C> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
-/// For how long a connection has had no whole request: it may be idle, or slow with its headers. Counted in ticks.
-#[derive(Default)]
-struct Quiet(AtomicU32);
-
-impl Quiet {
-    /// The count while a request is being answered.
-    const NOT: u32 = u32::MAX;
-
-    fn begins(&self) {
-        self.0.store(0, Ordering::Relaxed);
-    }
-
-    fn ends(&self) {
-        self.0.store(Self::NOT, Ordering::Relaxed);
-    }
-
-    /// Somebody reads a long reply: that is not quiet, however slow. Whoever does not read at all is the kernel's business.
-    fn is_read(&self) {
-        let now = self.0.load(Ordering::Relaxed);
-        if now != Self::NOT && now != 0 {
-            let _ = self.0.compare_exchange(now, 0, Ordering::Relaxed, Ordering::Relaxed);
-        }
-    }
-
-    /// Comes back once it is [`HEADER_PATIENCE`], or a tick more.
-    async fn too_long(&self) {
-        let mut ticks = tokio::time::interval(HEADER_PATIENCE / TICKS);
-        loop {
-            ticks.tick().await;
-            let now = self.0.load(Ordering::Relaxed);
-            if now == Self::NOT {
-                continue;
-            }
-            if now > TICKS {
-                return;
-            }
-            // A request that comes just now is not to be forgotten.
-            let _ = self.0.compare_exchange(now, now + 1, Ordering::Relaxed, Ordering::Relaxed);
-        }
     }
 }

@@ -9,6 +9,7 @@ mod authorize;
 mod body;
 mod caller;
 mod client_authentication;
+mod connections;
 mod consent;
 mod contexts;
 mod cookie;
@@ -20,6 +21,7 @@ mod dpop;
 mod forwarded;
 mod health;
 mod introspect;
+mod lanes;
 mod language;
 mod listener;
 mod login;
@@ -71,6 +73,7 @@ use crate::{
 };
 
 pub(crate) use cookie::is_loopback;
+pub(crate) use lanes::Lanes;
 pub(crate) use listener::{Limits, Site, breathe, serve};
 use observe::Observer;
 pub(crate) use observe::Seen;
@@ -229,7 +232,7 @@ async fn guarded<A: Future<Output = Response> + Send>(
         ApiError::InvalidRequest("The request needs one Host header.".to_owned()).into_response()
     };
     let headers = response.headers_mut();
-    headers.reserve(5);
+    headers.reserve(6);
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

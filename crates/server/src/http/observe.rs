@@ -72,14 +72,15 @@ pub(super) async fn observe<A: Future<Output = Response> + Send>(
 ) -> Response {
     let number = observer.requests.fetch_add(1, Ordering::Relaxed);
     // Ours and not the caller's: one that comes from outside could be anything, or another's.
-    let id = format!("{:016x}", observer.numbers.hash_one(number));
+    let mut digits = [0; 16];
+    let id = hexadecimal(observer.numbers.hash_one(number), &mut digits);
     let Seen { metrics, spans } = &observer.by;
     let mut response = if metrics.is_some() || spans.is_some() || tracing::enabled!(Level::DEBUG) {
-        seen(observer, number, &id, route, request, inner).await
+        seen(observer, number, id, route, request, inner).await
     } else {
-        inner(request, &id).await
+        inner(request, id).await
     };
-    if let Ok(id) = HeaderValue::try_from(id) {
+    if let Ok(id) = HeaderValue::from_str(id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response
@@ -127,6 +128,15 @@ impl Observer {
             Some(TraceContext { trace: format!("{high:016x}{low:016x}"), parent: None })
         })
     }
+}
+
+/// As sixteen digits.
+fn hexadecimal(number: u64, digits: &mut [u8; 16]) -> &str {
+    for (nth, digit) in (0u32..).zip(digits.iter_mut()) {
+        let value = (number >> (60 - 4 * nth)) & 0xf;
+        *digit = char::from_digit(u32::try_from(value).unwrap_or_default(), 16).map_or(b'0', |digit| digit as u8);
+    }
+    str::from_utf8(digits).unwrap_or_default()
 }
 
 /// Anybody may send another method, and each would be a series of its own.

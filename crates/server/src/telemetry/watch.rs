@@ -99,7 +99,7 @@ impl Watch {
             let (stop, stopped) = oneshot::channel::<()>();
             let pages = pages(metrics, Arc::clone(engine));
             let limits = http::Limits { connections: CONNECTIONS };
-            let served = tokio::spawn(http::serve(listener, None, pages, limits, async {
+            let served = tokio::spawn(http::serve(listener, None, pages, limits, None, async {
                 let _ = stopped.await;
             }));
             Pages { stop, served, count }

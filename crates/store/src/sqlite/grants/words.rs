@@ -2,6 +2,7 @@
 
 use std::{cell::OnceCell, collections::HashMap, sync::Arc};
 
+use foldhash::fast::RandomState;
 use rusqlite::{Connection, params};
 
 use super::super::fault::Fault;
@@ -22,7 +23,9 @@ struct Word {
 pub(super) struct Words {
     /// Word n stands at n - 1.
     words: Vec<Word>,
-    numbers: HashMap<Arc<str>, u32>,
+    /// A record is packed with eight of them. There are no more than [`MOST`], so the standard library's hash, which withstands
+    /// whoever chooses the keys, is not needed.
+    numbers: HashMap<Arc<str>, u32, RandomState>,
     /// How many of them are in the file.
     saved: usize,
 }
