@@ -33,8 +33,10 @@ use crate::{
     signature,
 };
 
-/// Before anything counts: connections are made, caches filled, the first batches found.
+/// Before anything counts, connections are made and the first batches found.
 const WARM_UP: Duration = Duration::from_secs(2);
+/// So many grants more take a second more: after its start the embedded store reads them ahead, beside its work.
+const WARMED_PER_SECOND: u64 = 150_000;
 
 /// `regrant-bench refresh`
 pub(crate) fn run(arguments: &RefreshArguments) -> Result<ExitCode, Failure> {
@@ -198,7 +200,12 @@ pub(crate) fn measure(
         .enable_all()
         .build()
         .map_err(Failure::at("cannot start the runtime"))?;
-    let load = Load { target: Arc::new(target), rate: arguments.rate, length: Duration::from_secs(arguments.seconds) };
+    let load = Load {
+        target: Arc::new(target),
+        rate: arguments.rate,
+        warm_up: WARM_UP + Duration::from_secs(grants / WARMED_PER_SECOND),
+        length: Duration::from_secs(arguments.seconds),
+    };
     let Carried { tally, server, own, left } = runtime.block_on(load.run(dealt, server))?;
     drop(runtime);
     let signature = Signature { before, after: signature::cost()? };
@@ -216,6 +223,7 @@ struct Carried {
 struct Load {
     target: Arc<Target>,
     rate: Option<u32>,
+    warm_up: Duration,
     length: Duration,
 }
 
@@ -223,7 +231,7 @@ impl Load {
     /// Puts it on.
     async fn run(&self, dealt: Vec<Chains>, server: Option<u32>) -> Result<Carried, Failure> {
         let begun = clock::now();
-        let begins = begun + WARM_UP;
+        let begins = begun + self.warm_up;
         let phase = Phase { begins, ends: begins + self.length };
         let mut senders = Vec::new();
         let mut connections = Vec::new();

@@ -11,7 +11,7 @@ use axum::{
     body::Body,
     http::{HeaderMap, header},
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use serde::{Deserialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
@@ -29,23 +29,27 @@ pub(super) async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -
 
 /// Reads a whole body. Passwords and tokens pass through here: it is wiped.
 pub(super) async fn bytes(body: Body) -> Result<Zeroizing<Vec<u8>>, ApiError> {
-    let mut collected = pin!(Limited::new(body, LARGEST).collect());
+    let mut gathered = pin!(gather(body));
     // Mostly all of it has come with the headers, and no clock has to be set.
-    let at_once = future::poll_fn(|context| Poll::Ready(collected.as_mut().poll(context))).await;
-    let collected = match at_once {
-        Poll::Ready(collected) => collected,
-        Poll::Pending => tokio::time::timeout(PATIENCE, collected).await.map_err(|_| ApiError::TooSlow)?,
-    };
-    let bytes = collected
-        .map_err(|error| {
-            if error.downcast_ref::<LengthLimitError>().is_some() {
-                ApiError::TooLarge
-            } else {
-                ApiError::InvalidRequest("The body could not be read to its end.".to_owned())
-            }
-        })?
-        .to_bytes();
-    Ok(Zeroizing::new(Vec::from(bytes)))
+    let at_once = future::poll_fn(|context| Poll::Ready(gathered.as_mut().poll(context))).await;
+    match at_once {
+        Poll::Ready(gathered) => gathered,
+        Poll::Pending => tokio::time::timeout(PATIENCE, gathered).await.map_err(|_| ApiError::TooSlow)?,
+    }
+}
+
+async fn gather(mut body: Body) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+    let mut whole = Zeroizing::new(Vec::new());
+    while let Some(frame) = body.frame().await {
+        let cut_off = |_| ApiError::InvalidRequest("The body could not be read to its end.".to_owned());
+        // What is no data is a trailer, which says nothing to us.
+        let Ok(data) = frame.map_err(cut_off)?.into_data() else { continue };
+        if whole.len() + data.len() > LARGEST {
+            return Err(ApiError::TooLarge);
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole)
 }
 
 /// What [`read`] does with the bytes, for what borrows from them.

@@ -93,3 +93,48 @@ impl Drop for Place {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use tokio::{io::AsyncReadExt, net::TcpListener, sync::mpsc};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_are_spread_evenly_and_stay_where_they_are() {
+        let lanes = Lanes::start().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let mut clients = Vec::new();
+        for number in 0..3 * lanes.0.len() {
+            clients.push(TcpStream::connect(address).await.unwrap());
+            let (stream, _) = listener.accept().await.unwrap();
+            let tell = tell.clone();
+            lanes.spawn(stream, async move |mut stream| {
+                tell.send((number, thread::current().id())).unwrap();
+                // Until the client goes.
+                let _ = stream.read(&mut [0]).await;
+                tell.send((number, thread::current().id())).unwrap();
+            });
+        }
+        drop(tell);
+        let mut places = HashMap::new();
+        for _ in 0..clients.len() {
+            let (number, thread) = told.recv().await.unwrap();
+            places.insert(number, thread);
+        }
+        for lane in places.values() {
+            assert_eq!(places.values().filter(|other| *other == lane).count(), 3);
+        }
+        drop(clients);
+        while let Some((number, thread)) = told.recv().await {
+            assert_eq!(places.get(&number), Some(&thread));
+        }
+        while lanes.0.iter().any(|lane| lane.open.load(Ordering::Relaxed) > 0) {
+            tokio::task::yield_now().await;
+        }
+    }
+}

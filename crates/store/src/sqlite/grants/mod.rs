@@ -75,6 +75,8 @@ struct Memory {
     most: usize,
     /// What the transaction under way will append to the journal.
     staged: Vec<u8>,
+    /// Room for a state and its renewals while they are put together.
+    spare: (Vec<u8>, Vec<u8>),
     /// What it found in memory, in the order in which it changed it.
     undo: Vec<(GrantId, Option<Box<[u8]>>)>,
     /// Bytes in the journal, near enough.
@@ -97,6 +99,7 @@ impl Desk {
             words,
             most,
             staged: Vec::new(),
+            spare: Default::default(),
             undo: Vec::new(),
             journal: 0,
             newest: 0,
@@ -250,13 +253,17 @@ impl Desk {
     pub(super) fn write<G: Borrow<Grant>>(&self, record: &Record<G>, renewed: Option<&Renewal>) -> Result<(), Fault> {
         let memory = &mut *self.memory.borrow_mut();
         let id = record.grant.borrow().id;
-        let state = packed::pack(record, &mut memory.words);
-        let mut renewals = memory.hot.held(&id).map(|held| held.renewals.to_vec()).unwrap_or_default();
+        let (mut state, mut renewals) = std::mem::take(&mut memory.spare);
+        state.clear();
+        packed::pack_into(record, &mut state, &mut memory.words);
+        renewals.clear();
+        renewals.extend_from_slice(memory.hot.held(&id).map(|held| held.renewals).unwrap_or_default());
         if let Some(renewed) = renewed {
             packed::append_renewal(&mut renewals, renewed, MOST_RENEWALS, &mut memory.words)?;
         }
         memory.put(id, &state, &renewals)?;
         memory.stage(id, if renewed.is_some() { mark::RENEWED } else { mark::STATE }, &state);
+        memory.spare = (state, renewals);
         Ok(())
     }
 

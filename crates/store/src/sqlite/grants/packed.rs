@@ -56,6 +56,13 @@ mod flag {
 
 /// Packs a grant. Its id is not part of it: it is the key wherever this is kept.
 pub(super) fn pack<G: Borrow<Grant>>(record: &Record<G>, words: &mut Words) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(128);
+    pack_into(record, &mut bytes, words);
+    bytes
+}
+
+/// The same behind what is in `bytes`.
+pub(super) fn pack_into<G: Borrow<Grant>>(record: &Record<G>, bytes: &mut Vec<u8>, words: &mut Words) {
     let Record { grant, auth_time, amr, roles, roles_as_of } = record;
     let grant: &Grant = grant.borrow();
     let own = grant.session.map(GrantRef::own_of) == Some(grant.public_id);
@@ -74,7 +81,7 @@ pub(super) fn pack<G: Borrow<Grant>>(record: &Record<G>, words: &mut Words) -> V
     set(flag::ONE_NETWORK, one_network);
     set(flag::REPLAYS, grant.pace.replays != Window::default());
 
-    let mut out = Packer { bytes: Vec::with_capacity(128), words };
+    let mut out = Packer { bytes, words };
     out.bytes.push(VERSION);
     out.bytes.extend(flags.to_le_bytes());
     out.bytes.extend(grant.salt.0);
@@ -126,7 +133,6 @@ pub(super) fn pack<G: Borrow<Grant>>(record: &Record<G>, words: &mut Words) -> V
         out.time(at, grant.last_event);
         out.text(reason.as_str());
     }
-    out.bytes
 }
 
 /// Unpacks the grant `id`.
@@ -215,7 +221,8 @@ pub(super) fn unpack(id: GrantId, bytes: &[u8], words: &Words) -> Result<Record,
 
 /// Packs renewals, oldest first.
 pub(super) fn pack_renewals(renewals: &[Renewal], words: &mut Words) -> Vec<u8> {
-    let mut out = Packer { bytes: Vec::with_capacity(16 + 6 * renewals.len()), words };
+    let mut bytes = Vec::with_capacity(16 + 6 * renewals.len());
+    let mut out = Packer { bytes: &mut bytes, words };
     let mut before: Option<&Renewal> = None;
     for renewal in renewals {
         let same_place =
@@ -228,7 +235,7 @@ pub(super) fn pack_renewals(renewals: &[Renewal], words: &mut Words) -> Vec<u8> 
         }
         before = Some(renewal);
     }
-    out.bytes
+    bytes
 }
 
 /// Appends one more to packed renewals, of which there are at most `most`. They are not unpacked for it: this is a part of
@@ -240,15 +247,15 @@ pub(super) fn append_renewal(
     words: &mut Words,
 ) -> Result<(), Fault> {
     let mut from = Unpacker { bytes: packed, words };
-    let (mut count, mut issued, mut at, mut place) = (0, Generation(0), Time::from_millis(0), [].as_slice());
+    let (mut count, mut issued, mut at, mut place) = (0, Generation(0), Time::from_millis(0), 0..0);
     while !from.bytes.is_empty() {
         let head = from.number()?;
         issued = Generation(issued.0.wrapping_add(u32::try_from(head >> 1).map_err(|_| damaged())?));
         at = from.time(at)?;
         if head & 1 == 1 {
-            let before = from.bytes;
+            let begins = packed.len() - from.bytes.len();
             from.place()?;
-            place = before.get(..before.len() - from.bytes.len()).unwrap_or_default();
+            place = begins..packed.len() - from.bytes.len();
         }
         count += 1;
     }
@@ -262,17 +269,15 @@ pub(super) fn append_renewal(
         *packed = pack_renewals(&all, words);
         return Ok(());
     }
-    let place = place.to_vec();
-    let mut here = Packer { bytes: Vec::new(), words };
-    here.place(&renewal.user_agent, renewal.prefix);
-    let here = here.bytes;
-    let mut out = Packer { bytes: std::mem::take(packed), words };
-    out.number(u64::from(renewal.issued.0.wrapping_sub(issued.0)) << 1 | u64::from(here != place));
+    let mut here = Vec::with_capacity(16);
+    Packer { bytes: &mut here, words }.place(&renewal.user_agent, renewal.prefix);
+    let elsewhere = packed.get(place) != Some(&here);
+    let mut out = Packer { bytes: packed, words };
+    out.number(u64::from(renewal.issued.0.wrapping_sub(issued.0)) << 1 | u64::from(elsewhere));
     out.time(renewal.at, at);
-    if here != place {
+    if elsewhere {
         out.bytes.extend(here);
     }
-    *packed = out.bytes;
     Ok(())
 }
 
@@ -296,7 +301,7 @@ pub(super) fn unpack_renewals(bytes: &[u8], words: &Words) -> Result<Vec<Renewal
 }
 
 struct Packer<'a> {
-    bytes: Vec<u8>,
+    bytes: &'a mut Vec<u8>,
     words: &'a mut Words,
 }
 
