@@ -208,7 +208,7 @@ pub(crate) fn measure(
     };
     let Carried { tally, server, own, left } = runtime.block_on(load.run(dealt, server))?;
     drop(runtime);
-    let signature = Signature { before, after: signature::cost()? };
+    let signature = Signature { before, after: signature::cost()?, busy: signature::cost_on_all()? };
     Ok(Measured { grants, tally, server, own, signature, left })
 }
 
