@@ -182,7 +182,7 @@ impl Hasher {
     pub fn new(cost: Cost, concurrency: usize, queue: usize, random: Arc<dyn Random>) -> Option<Self> {
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.params()?);
         let memory = Arc::new(Memory::new(argon2.params()));
-        let decoy = hash(&argon2, &memory, "a password that nobody has", &*random)?;
+        let decoy = decoy(&argon2, &*random)?;
         Some(Self {
             cost,
             argon2,
@@ -311,12 +311,25 @@ fn hash(argon2: &Argon2<'_>, memory: &Memory, password: &str, random: &dyn Rando
         argon2.hash_password_into_with_memory(password.as_bytes(), &salt, output.as_mut_slice(), blocks)
     };
     memory.lend(argon2.params(), fill).ok()?;
+    told(argon2, &salt, output.as_slice())
+}
+
+/// A hash that no password is known to have: it is not computed, only ever compared with.
+fn decoy(argon2: &Argon2<'_>, random: &dyn Random) -> Option<String> {
+    let (mut salt, mut output) = ([0; 16], [0; Params::DEFAULT_OUTPUT_LEN]);
+    random.fill(&mut salt);
+    random.fill(&mut output);
+    told(argon2, &salt, &output)
+}
+
+/// As a PHC string.
+fn told(argon2: &Argon2<'_>, salt: &[u8], output: &[u8]) -> Option<String> {
     let hash = PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),
         version: Some(Version::V0x13.into()),
         params: argon2.params().try_into().ok()?,
-        salt: Some(Salt::new(&salt).ok()?),
-        hash: Some(Output::new(output.as_slice()).ok()?),
+        salt: Some(Salt::new(salt).ok()?),
+        hash: Some(Output::new(output).ok()?),
     };
     Some(hash.to_string())
 }
