@@ -60,8 +60,12 @@ macro_rules! id {
                 &self.0
             }
 
+            /// A prefix of another length does not compile.
+            const DIGITS_FOLLOW: () = assert!($prefix.len() + 32 == SHOWN);
+
             /// The shown form, written into `buffer`: every reply and every token has some.
             fn shown<'b>(&self, buffer: &'b mut [u8; SHOWN]) -> &'b str {
+                let () = Self::DIGITS_FOLLOW;
                 let (prefix, digits) = buffer.split_at_mut($prefix.len());
                 prefix.copy_from_slice($prefix.as_bytes());
                 Uuid::from_bytes(self.0).simple().encode_lower(digits);

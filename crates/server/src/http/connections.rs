@@ -102,9 +102,9 @@ pub(super) trait Finish: Future {
 }
 
 impl Member {
-    /// What counts how long it is quiet.
-    pub(super) fn quiet(&self) -> Listening {
-        Listening(Arc::clone(&self.line))
+    /// Where to tell what happens on it.
+    pub(super) fn activity(&self) -> Activity {
+        Activity(Arc::clone(&self.line))
     }
 
     /// Serves it to its end; `None` if it was quiet for too long.
@@ -128,11 +128,11 @@ impl Member {
     }
 }
 
-/// Whoever tells how quiet a connection is.
+/// What happens on a connection, told by those who see it.
 #[derive(Clone)]
-pub(super) struct Listening(Arc<Line>);
+pub(super) struct Activity(Arc<Line>);
 
-impl Listening {
+impl Activity {
     /// A request has come.
     pub(super) fn begins(&self) {
         self.0.quiet.0.store(Quiet::NOT, Ordering::Relaxed);
@@ -205,15 +205,15 @@ mod tests {
     async fn whoever_is_quiet_for_too_long_has_to_leave() {
         let all = Arc::<Connections>::default();
         let member = all.join();
-        let quiet = member.quiet();
+        let activity = member.activity();
         let served = tokio::spawn(async move { member.serve(Silent::default()).await });
         // Answering takes as long as it takes.
-        quiet.begins();
+        activity.begins();
         ticks(&all, 10 * TICKS);
-        quiet.ends();
+        activity.ends();
         ticks(&all, TICKS);
         // So does reading the reply.
-        quiet.is_read();
+        activity.is_read();
         ticks(&all, TICKS);
         tokio::task::yield_now().await;
         assert!(!served.is_finished());

@@ -33,7 +33,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
 use super::{
-    connections::{Connections, Finish, Listening, Member, TICK},
+    connections::{Activity, Connections, Finish, Member, TICK},
     lanes::Lanes,
 };
 
@@ -167,14 +167,14 @@ struct Connection<S> {
 impl<S: Site> Connection<S> {
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let Self { peer, site, member } = self;
-        let quiet = member.quiet();
-        let told = quiet.clone();
+        let activity = member.activity();
+        let told = activity.clone();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
-            let (site, quiet) = (Arc::clone(&site), told.clone());
-            quiet.begins();
+            let (site, activity) = (Arc::clone(&site), told.clone());
+            activity.begins();
             async move {
                 let response = site.answer(peer, request.map(Body::new)).await;
-                quiet.ends();
+                activity.ends();
                 Ok::<_, Infallible>(response)
             }
         });
@@ -187,7 +187,7 @@ impl<S: Site> Connection<S> {
             .max_buf_size(LARGEST_HEADERS)
             // Replies are small: copied behind their headers they are one piece for the kernel.
             .writev(false)
-            .serve_connection(TokioIo::new(Heard { stream, quiet }), service);
+            .serve_connection(TokioIo::new(Heard { stream, activity }), service);
         match member.serve(connection).await {
             Some(Ok(())) => {}
             Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
@@ -210,7 +210,7 @@ where
 /// A connection that tells when something of a reply was taken off it.
 struct Heard<C> {
     stream: C,
-    quiet: Listening,
+    activity: Activity,
 }
 
 impl<C: AsyncRead + Unpin> AsyncRead for Heard<C> {
@@ -223,7 +223,7 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Heard<C> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, from);
         if matches!(written, Poll::Ready(Ok(1..))) {
-            self.quiet.is_read();
+            self.activity.is_read();
         }
         written
     }

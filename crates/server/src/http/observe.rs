@@ -2,6 +2,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
+    io::Write as _,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -132,10 +133,8 @@ impl Observer {
 
 /// As sixteen digits.
 fn hexadecimal(number: u64, digits: &mut [u8; 16]) -> &str {
-    for (nth, digit) in (0u32..).zip(digits.iter_mut()) {
-        let value = (number >> (60 - 4 * nth)) & 0xf;
-        *digit = char::from_digit(u32::try_from(value).unwrap_or_default(), 16).map_or(b'0', |digit| digit as u8);
-    }
+    // As many as there is room for, so nothing can fail.
+    let _ = write!(digits.as_mut_slice(), "{number:016x}");
     str::from_utf8(digits).unwrap_or_default()
 }
 
