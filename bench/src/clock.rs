@@ -18,3 +18,8 @@ pub(crate) async fn until(then: Instant) {
 pub(crate) fn pause(length: Duration) {
     std::thread::sleep(length);
 }
+
+/// Blocks this thread until `then`.
+pub(crate) fn pause_until(then: Instant) {
+    pause(then.saturating_duration_since(now()));
+}

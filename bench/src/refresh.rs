@@ -3,7 +3,7 @@
 //! 1. Without a target, a store is seeded (or copied) into a fresh directory, and the server is started: on an empty store
 //!    first, for its memory, then on the full one.
 //! 2. A bare signature is measured: the yardstick.
-//! 3. All connections start. After the warm-up the phase begins, and the server's CPU time is read; at its end again.
+//! 3. All connections start, on as many threads as there are processors. After the warm-up the phase begins, and the server's CPU time is read; at its end again.
 //! 4. The signature is measured once more, the server is stopped, and its store looked into.
 
 use std::{
@@ -12,6 +12,7 @@ use std::{
     path::Path,
     process::ExitCode,
     sync::Arc,
+    thread,
     time::Duration,
 };
 
@@ -37,6 +38,11 @@ use crate::{
 const WARM_UP: Duration = Duration::from_secs(2);
 /// So many grants more take a second more: after its start the embedded store reads them ahead, beside its work.
 const WARMED_PER_SECOND: u64 = 150_000;
+/// A thread that has nothing to do looks for replies again so much later, and is not woken by each of them: waking it would be on
+/// the server's account, which it is not where the clients are on other machines.
+const GATHERING: Duration = Duration::from_micros(250);
+/// With fewer connections a thread would rather be late than busy.
+const WORTH_GATHERING: usize = 16;
 
 /// `regrant-bench refresh`
 pub(crate) fn run(arguments: &RefreshArguments) -> Result<ExitCode, Failure> {
@@ -196,18 +202,13 @@ pub(crate) fn measure(
     let hands = usize::try_from(arguments.connections).unwrap_or(usize::MAX).min(tokens.len());
     let dealt = chains::deal(tokens, hands);
     let before = signature::cost()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::at("cannot start the runtime"))?;
     let load = Load {
         target: Arc::new(target),
         rate: arguments.rate,
         warm_up: WARM_UP + Duration::from_secs(grants / WARMED_PER_SECOND),
         length: Duration::from_secs(arguments.seconds),
     };
-    let Carried { tally, server, own, left } = runtime.block_on(load.run(dealt, server))?;
-    drop(runtime);
+    let Carried { tally, server, own, left } = load.run(dealt, server)?;
     let signature = Signature { before, after: signature::cost()?, busy: signature::cost_on_all()? };
     Ok(Measured { grants, tally, server, own, signature, left })
 }
@@ -228,13 +229,15 @@ struct Load {
 }
 
 impl Load {
-    /// Puts it on.
-    async fn run(&self, dealt: Vec<Chains>, server: Option<u32>) -> Result<Carried, Failure> {
+    /// Puts it on, from as many threads as there are processors.
+    fn run(&self, dealt: Vec<Chains>, server: Option<u32>) -> Result<Carried, Failure> {
+        let processors = thread::available_parallelism().map_err(Failure::at("cannot count the processors"))?.get();
         let begun = clock::now();
         let begins = begun + self.warm_up;
         let phase = Phase { begins, ends: begins + self.length };
         let mut senders = Vec::new();
-        let mut connections = Vec::new();
+        let mut shares: Vec<Vec<_>> = (0..processors.min(dealt.len())).map(|_| Vec::new()).collect();
+        let mut dealer = (0..shares.len()).cycle();
         for chains in dealt {
             let starts = if self.rate.is_some() {
                 let (sender, receiver) = unbounded_channel();
@@ -243,24 +246,33 @@ impl Load {
             } else {
                 Starts::Closed
             };
-            connections.push(tokio::spawn(carry(Arc::clone(&self.target), chains, starts, phase)));
+            if let Some(share) = dealer.next().and_then(|nth| shares.get_mut(nth)) {
+                share.push((chains, starts));
+            }
         }
+        let hands = shares.into_iter().map(|share| {
+            let target = Arc::clone(&self.target);
+            thread::spawn(move || carry_all(&target, share, phase))
+        });
+        let hands: Vec<_> = hands.collect();
         let pacer = self.rate.map(|rate| {
             let schedule = Schedule::new(begun, phase.ends, rate);
-            std::thread::spawn(move || schedule.run(&senders))
+            thread::spawn(move || schedule.run(&senders))
         });
         let read = || -> Result<(Option<Cpu>, Cpu), Failure> {
             Ok((server.map(Cpu::of).transpose()?, Cpu::of(std::process::id())?))
         };
-        clock::until(phase.begins).await;
+        clock::pause_until(phase.begins);
         let (server_before, own_before) = read()?;
-        clock::until(phase.ends).await;
+        clock::pause_until(phase.ends);
         let (server_after, own_after) = read()?;
         let (mut tally, mut left) = (Tally::new(), Vec::new());
-        for connection in connections {
-            let (its, chains) = connection.await.map_err(Failure::at("a connection's task failed"))?;
-            tally.add(&its);
-            left.extend(chains.into_tokens());
+        for hand in hands {
+            let all = hand.join().map_err(|_| Failure::new("a thread of the generator failed"))??;
+            for (its, chains) in all {
+                tally.add(&its);
+                left.extend(chains.into_tokens());
+            }
         }
         if pacer.is_some_and(|pacer| pacer.join().is_err()) {
             return Err(Failure::new("the pacer failed"));
@@ -268,6 +280,27 @@ impl Load {
         let used = server_before.zip(server_after).map(|(before, after)| after.since(before));
         Ok(Carried { tally, server: used, own: own_after.since(own_before), left })
     }
+}
+
+/// Carries the chains of some connections on this thread.
+fn carry_all(target: &Arc<Target>, share: Vec<(Chains, Starts)>, phase: Phase) -> Result<Vec<(Tally, Chains)>, Failure> {
+    let gathers = share.len() >= WORTH_GATHERING;
+    let pause = move || {
+        if gathers {
+            clock::pause(GATHERING);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_park(pause)
+        .build()
+        .map_err(Failure::at("cannot start the runtime"))?;
+    let all: Vec<_> = share
+        .into_iter()
+        .map(|(chains, starts)| runtime.spawn(carry(Arc::clone(target), chains, starts, phase)))
+        .collect();
+    let failed = Failure::at::<tokio::task::JoinError>;
+    all.into_iter().map(|one| runtime.block_on(one).map_err(failed("a connection's task failed"))).collect()
 }
 
 #[cfg(test)]

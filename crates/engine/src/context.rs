@@ -5,10 +5,11 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
+
+use crate::common::Common;
 
 /// One use's context.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -195,7 +196,7 @@ impl std::str::FromStr for Prefix {
 /// Browser and operating system without versions, as in "Firefox on Linux": an upgrade changes nothing.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-pub struct UserAgentFamily(Arc<str>);
+pub struct UserAgentFamily(Common<str>);
 
 impl UserAgentFamily {
     /// The longest name of an unknown program that is kept, in characters.
@@ -214,7 +215,7 @@ impl UserAgentFamily {
 
     /// From a store's text.
     #[must_use]
-    pub fn from_stored(text: impl Into<Arc<str>>) -> Self {
+    pub fn from_stored(text: impl Into<Common<str>>) -> Self {
         Self(text.into())
     }
 

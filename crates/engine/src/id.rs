@@ -5,15 +5,12 @@
 use std::{
     fmt,
     str::FromStr,
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use uuid::Uuid;
 
-use crate::{ports::Random, time::Time};
+use crate::{common::Common, ports::Random, time::Time};
 
 /// Text that is no id of the kind asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,14 +198,13 @@ pub struct Epoch(pub u32);
 /// Shared, not copied: each use of a grant names its client several times.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(from = "String", into = "String")]
-pub struct ClientId(pub Arc<str>);
+pub struct ClientId(pub Common<str>);
 
 impl ClientId {
     /// The client of Regrant's own session API.
     #[must_use]
-    pub fn session_api() -> Self {
-        static ID: LazyLock<ClientId> = LazyLock::new(|| ClientId::from("regrant"));
-        ID.clone()
+    pub const fn session_api() -> Self {
+        Self(Common::Kept("regrant"))
     }
 }
 

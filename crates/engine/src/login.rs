@@ -283,7 +283,7 @@ pub(crate) async fn open(
         forgive: keys.iter().take(2).copied().collect(),
     };
     let facts = match engine.store.open_session(new).await? {
-        Opened::Opened { facts } => Arc::new(facts),
+        Opened::Opened { facts } => facts,
         Opened::UserChanged => return Ok(SignIn::Wrong),
     };
     let state = State {

@@ -329,7 +329,7 @@ fn sentence(engine: &Engine, used: &Use, loaded: Option<&Loaded>, now: Time) -> 
         events: told(engine, grant, &attempt, &decision, now),
         mail: (decision == Decision::Reused).then(|| warning(grant, &attempt, now)),
         decision,
-        loaded: Some(Box::new(Loaded { state, facts: Arc::clone(&loaded.facts) })),
+        loaded: Some(Box::new(Loaded { state, facts: loaded.facts.clone() })),
         write,
         ends,
     }

@@ -166,7 +166,7 @@ pub(super) fn good(
         grant,
     };
     Redemption::Granted {
-        loaded: Box::new(Loaded { state, facts: Arc::new(loaded.facts.clone()) }),
+        loaded: Box::new(Loaded { state, facts: loaded.facts.clone() }),
         authentication: code.authentication.clone(),
         nonce: code.nonce.clone(),
         event,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::End;
 use crate::{
+    common::Common,
     event::{Event, Mail, Renewal},
     id::Generation,
     refresh::{Decision, Grant, State},
@@ -16,7 +17,7 @@ pub struct Loaded {
     /// What is decided on.
     pub state: State,
     /// What access tokens tell.
-    pub facts: Arc<Facts>,
+    pub facts: Facts,
 }
 
 /// What access tokens tell of a session and its user.
@@ -25,9 +26,9 @@ pub struct Facts {
     /// When the user last proved who they are.
     pub auth_time: Time,
     /// How (RFC 8176).
-    pub amr: Arc<[String]>,
+    pub amr: Common<[String]>,
     /// The user's roles, sorted.
-    pub roles: Arc<[String]>,
+    pub roles: Common<[String]>,
     /// The user's first identifier; `None` too where it was not [`Wanted`].
     pub identifier: Option<String>,
     /// The user's claims, as the JSON object that the store has; `None` where there are none, or they were not [`Wanted`].

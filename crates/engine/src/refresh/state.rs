@@ -1,11 +1,12 @@
 //! What the rotation decides on and what it says: a grant with its surroundings, one use of its token, the operator's policy,
 //! the decisions. No rules: they are in `refresh.rs`.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
+    common::Common,
     context::{Context, Networks},
     id::{ClientId, Epoch, Generation, GrantRef, SessionId, UserId},
     reason::{Life, Reason, named},
@@ -74,9 +75,9 @@ pub struct Grant {
     /// Whether the newest generation was used without being rotated (a peek, or rotation switched off).
     pub newest_used: bool,
     /// What the holder may ask for.
-    pub scope: Arc<str>,
+    pub scope: Common<str>,
     /// The audience of its access tokens; several of an application's with a space between (`resource/registry.rs`).
-    pub audience: Arc<str>,
+    pub audience: Common<str>,
     /// When it was issued.
     pub issued_at: Time,
     /// When its newest generation was issued.

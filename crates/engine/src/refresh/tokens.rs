@@ -1,7 +1,5 @@
 //! What the holder of a token gets, once the verdict about it is on disk.
 
-use std::sync::Arc;
-
 use super::{Authentication, GrantKind, KeyThumbprint, Terms};
 use crate::{
     Engine,
@@ -38,7 +36,7 @@ pub struct Tokens {
     /// Which session; `None` for an offline grant.
     pub session: Option<SessionId>,
     /// What an authenticating proxy passes on.
-    pub facts: Arc<Facts>,
+    pub facts: Facts,
     /// What is told of the user besides, in an ID token too.
     pub told: ClaimMapping,
     /// When the session ends if it is not used. `None` for a replay and for a peek: it would tell when the rotation was.
@@ -71,9 +69,8 @@ impl Tokens {
     ) -> Result<Self, Broken> {
         let grant = &loaded.state.grant;
         let lifetime = terms.access_token.unwrap_or(engine.mint.lifetime());
-        let mut facts = Arc::clone(&loaded.facts);
+        let mut facts = loaded.facts.clone();
         if let Some(Authentication { auth_time, amr }) = terms.authentication.clone() {
-            let facts = Arc::make_mut(&mut facts);
             (facts.auth_time, facts.amr) = (auth_time, amr.into());
         }
         let failed = || Broken::Store("a token could not be made: is there a key for its algorithm?".to_owned());

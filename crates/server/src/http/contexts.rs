@@ -5,6 +5,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     net::IpAddr,
     sync::{Mutex, PoisonError},
+    thread,
 };
 
 use regrant_engine::{context::Context, digest::Digests};
@@ -34,7 +35,8 @@ impl Contexts {
 
     /// What [`Digests::context`] says.
     pub(super) fn of(&self, digests: &Digests, address: IpAddr, user_agent: &str) -> Context {
-        let place = self.hash.hash_one((address, user_agent)) % PLACES as u64;
+        // For each thread its own: else all of them would take turns where one caller, or one browser, is most of the traffic.
+        let place = self.hash.hash_one((thread::current().id(), address, user_agent)) % PLACES as u64;
         let place = usize::try_from(place).ok().and_then(|place| self.places.get(place));
         let Some(place) = place.filter(|_| user_agent.len() <= LONGEST) else {
             return digests.context(address, user_agent);

@@ -168,11 +168,13 @@ impl<S: Site> Connection<S> {
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let Self { peer, site, member } = self;
         let activity = member.activity();
-        let told = activity.clone();
+        // The connection's own: all threads would take turns at counting who has the site.
+        let own = Arc::new((site, activity.clone()));
         let service = service_fn(move |request: hyper::Request<Incoming>| {
-            let (site, activity) = (Arc::clone(&site), told.clone());
-            activity.begins();
+            let own = Arc::clone(&own);
             async move {
+                let (site, activity) = &*own;
+                activity.begins();
                 let response = site.answer(peer, request.map(Body::new)).await;
                 activity.ends();
                 Ok::<_, Infallible>(response)

@@ -53,7 +53,7 @@ pub(super) async fn change(
     let changed =
         password_change::change(&app.engine, presented, context, &asked.current_password, &asked.new_password);
     match changed.await? {
-        Changed::Done(Refreshed::Tokens(tokens)) => Ok(session::reply(&app, &tokens)),
+        Changed::Done(Refreshed::Tokens(tokens)) => Ok(session::reply(&app, &tokens, headers)),
         Changed::Done(other) | Changed::NotAllowed(other) => Err(other.into()),
         Changed::Wrong => Err(ApiError::CurrentPassword),
         Changed::Refused(PasswordRefused::Weak(weakness)) => Err(ApiError::WeakPassword(weakness)),

@@ -35,6 +35,8 @@ use super::{
 const LONGEST_DEVICE: usize = 100;
 /// The longest audience, in bytes.
 const LONGEST_AUDIENCE: usize = 512;
+/// A map of headers that has room for more is not used again.
+const MOST_SERVED: usize = 24;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -177,7 +179,7 @@ pub(super) async fn create(
         replaces,
     };
     match sign_in(&app.engine, credentials).await? {
-        SignIn::Granted(tokens) => Ok(reply(&app, &tokens)),
+        SignIn::Granted(tokens) => Ok(reply(&app, &tokens, headers)),
         SignIn::Wrong => Err(ApiError::InvalidCredentials),
         SignIn::Limited(retry_after) => Err(ApiError::Limited(retry_after)),
         SignIn::Busy => Err(ApiError::Busy),
@@ -234,7 +236,7 @@ pub(super) async fn renew(app: &Shared, peer: SocketAddr, request: Request) -> R
     let intent = if asked.rotate { Intent::Rotate } else { Intent::Peek };
     let used = Use::of_session(app.open(token)?, app.context(&peer, &headers), intent);
     match refresh::refresh(&app.engine, used).await? {
-        Refreshed::Tokens(tokens) => Ok(reply(app, &tokens)),
+        Refreshed::Tokens(tokens) => Ok(reply(app, &tokens, headers)),
         other => Err(other.into()),
     }
 }
@@ -307,8 +309,9 @@ pub(super) async fn end(State(app): State<Shared>, peer: Peer, headers: HeaderMa
     }
 }
 
-/// The tokens as JSON, and the refresh token where it belongs: in the cookie, or in the body.
-pub(super) fn reply(app: &App, tokens: &Tokens) -> Response {
+/// The tokens as JSON, and the refresh token where it belongs: in the cookie, or in the body. The request's headers have served,
+/// and the reply's take their place: a map for those of every reply is the largest thing that would have to be allocated.
+pub(super) fn reply(app: &App, tokens: &Tokens, served: HeaderMap) -> Response {
     let in_body = match tokens.kind {
         GrantKind::Browser | GrantKind::Native | GrantKind::Offline => tokens.refresh_token.as_ref(),
         GrantKind::Cookie | GrantKind::TransientCookie => None,
@@ -330,7 +333,12 @@ pub(super) fn reply(app: &App, tokens: &Tokens) -> Response {
         return ApiError::Busy.into_response();
     };
     let mut response = Response::new(Body::from(body));
+    // hyper keeps it for the connection's next request: not if somebody sent very many.
+    if served.capacity() <= MOST_SERVED {
+        *response.headers_mut() = served;
+    }
     let headers = response.headers_mut();
+    headers.clear();
     // With those that every reply has (`mod.rs`).
     headers.reserve(8);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -88,7 +88,7 @@ pub(super) async fn every_grant_is_read_as_it_was_written(mut world: World) {
             identifier: Some("ada".to_owned()),
             attributes: None,
         };
-        assert_eq!(*before.facts, facts);
+        assert_eq!(before.facts, facts);
         written.push(changed);
     }
     world.crash().await;

@@ -1,8 +1,7 @@
 //! A grant on its way: what both stores keep of it, in the order of its table's columns.
 
-use std::sync::Arc;
-
 use regrant_engine::{
+    common::Common,
     context::{AddressDigest, Context, Network, Networks, UserAgentFamily},
     event::Renewal,
     id::{ClientId, Epoch, Generation, GrantRef, SessionId, UserId},
@@ -21,9 +20,9 @@ use crate::postgres::{endpoint_name, renewals};
 pub(crate) struct Travelling {
     pub(crate) grant: Grant,
     pub(crate) auth_time: Time,
-    pub(crate) amr: Arc<[String]>,
+    pub(crate) amr: Common<[String]>,
     /// Sorted.
-    pub(crate) roles: Arc<[String]>,
+    pub(crate) roles: Common<[String]>,
     pub(crate) renewals: Vec<Renewal>,
 }
 
@@ -200,7 +199,7 @@ impl Cells {
         if let Cell::Id(id) = self.next()? { Ok(id) } else { Err(damaged()) }
     }
 
-    fn text(&mut self) -> Result<Arc<str>, Broken> {
+    fn text(&mut self) -> Result<Common<str>, Broken> {
         if let Cell::Text(text) = self.next()? { Ok(text.into()) } else { Err(damaged()) }
     }
 
@@ -208,7 +207,7 @@ impl Cells {
         self.text()?.parse().map_err(|_| damaged())
     }
 
-    fn words(&mut self) -> Result<Arc<[String]>, Broken> {
+    fn words(&mut self) -> Result<Common<[String]>, Broken> {
         Ok(self.text()?.split_whitespace().map(str::to_owned).collect())
     }
 

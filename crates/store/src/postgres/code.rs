@@ -79,7 +79,7 @@ pub(super) async fn issue(db: &Db, loaded: &Loaded, proof: &Authentication, told
     let grant = &loaded.state.grant;
     // The proof that it comes from, and not a later one, is kept with it.
     let Authentication { auth_time, amr } = proof.clone();
-    grant::insert(db, grant, &Facts { auth_time, amr: amr.into(), ..(*loaded.facts).clone() }).await?;
+    grant::insert(db, grant, &Facts { auth_time, amr: amr.into(), ..loaded.facts.clone() }).await?;
     event::insert(db, shard(&grant.id), told).await
 }
 

@@ -139,7 +139,7 @@ impl Record {
     /// What is decided on. All that could end a grant is written into its row when it happens, so nothing else is asked.
     pub(super) fn loaded(self, identifier: Option<String>, attributes: Option<Arc<str>>) -> Loaded {
         let Self { grant, auth_time, amr, roles, session_until, renewals: _ } = self;
-        let facts = Arc::new(Facts { auth_time, amr: amr.into(), roles: roles.into(), identifier, attributes });
+        let facts = Facts { auth_time, amr: amr.into(), roles: roles.into(), identifier, attributes };
         let state = State {
             session: grant.session.map(|_| Life::Alive),
             session_until,

@@ -1,8 +1,7 @@
 //! Columns of many kinds, in one place for all verbs.
 
-use std::sync::Arc;
-
 use regrant_engine::{
+    common::Common,
     context::{AddressDigest, Context, Network, UserAgentFamily},
     reason::{Life, UnknownName},
     time::Time,
@@ -75,7 +74,7 @@ impl<'r> Columns<'r> {
     }
 
     /// Text that is shared.
-    pub(super) fn shared(&mut self) -> Result<Arc<str>, Fault> {
+    pub(super) fn shared(&mut self) -> Result<Common<str>, Fault> {
         Ok(self.take::<&str>()?.into())
     }
 

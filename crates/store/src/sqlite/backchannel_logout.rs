@@ -109,7 +109,7 @@ pub(super) fn settle(
             "UPDATE logouts SET state = ?3, next_at = ?4, last_error = ?5 WHERE session_id = ?1 AND client_id = ?2 \
              AND state = 'waiting' AND (?3 = 'delivered' OR attempts = ?6)",
         )?
-        .execute(params![notice.session.as_bytes(), notice.client.0, state, at.millis(), error, notice.attempt])?;
+        .execute(params![notice.session.as_bytes(), &*notice.client.0, state, at.millis(), error, notice.attempt])?;
     if let Some(told) = told.filter(|_| settled == 1) {
         event::insert(db, told)?;
     }
@@ -124,7 +124,7 @@ pub(super) fn of_session(db: &Connection, session: SessionId) -> Result<Vec<Logo
     let mut logouts = Vec::new();
     while let Some(row) = rows.next()? {
         let mut columns = Columns::new(row);
-        let client = ClientId(columns.take()?);
+        let client = ClientId::from(columns.take::<String>()?);
         let (at, attempts, state) = (columns.time()?, columns.take()?, columns.take::<String>()?);
         let (then, last_error): (Time, Option<String>) = (columns.time()?, columns.take()?);
         let standing = match state.as_str() {

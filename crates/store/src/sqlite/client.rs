@@ -27,7 +27,7 @@ pub(super) fn add(db: &Connection, client: &Client, told: &Event) -> Result<Clie
 fn insert(db: &Connection, client: &Client) -> Result<(), Fault> {
     db.prepare_cached("INSERT INTO clients (id, managed_by, metadata, created_at) VALUES (?, ?, ?, ?)")?.execute(
         params![
-            client.id.0,
+            &*client.id.0,
             client.managed_by.as_str(),
             serde_json::to_string(&client.metadata)?,
             client.created_at.millis()
@@ -41,7 +41,7 @@ fn insert_secret(db: &Connection, client: &ClientId, secret: &StoredSecret) -> R
         "INSERT INTO client_secrets (client_id, id, hash, created_at, expires_at, last_used_at) VALUES (?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
-        client.0,
+        &*client.0,
         secret.id.0,
         secret.hash,
         secret.created_at.millis(),
@@ -66,7 +66,7 @@ fn read(db: &Connection, condition: &str, id: &str) -> Result<Vec<Client>, Fault
     let mut clients = Vec::new();
     while let Some(row) = rows.next()? {
         let mut columns = Columns::new(row);
-        let id = ClientId(columns.take()?);
+        let id = ClientId::from(columns.take::<String>()?);
         clients.push(Client {
             managed_by: columns.name()?,
             metadata: serde_json::from_str(&columns.take::<String>()?)?,
@@ -82,7 +82,7 @@ fn secrets(db: &Connection, client: &ClientId) -> Result<Vec<StoredSecret>, Faul
     let mut statement = db.prepare_cached(
         "SELECT id, hash, created_at, expires_at, last_used_at FROM client_secrets WHERE client_id = ? ORDER BY id DESC",
     )?;
-    let mut rows = statement.query(params![client.0])?;
+    let mut rows = statement.query(params![&*client.0])?;
     let mut secrets = Vec::new();
     while let Some(row) = rows.next()? {
         let mut columns = Columns::new(row);
@@ -116,10 +116,10 @@ pub(super) fn rotate_secret(
     // With the new one there are as many as may be.
     for old in client.secrets.iter().skip(secret::MOST - 1) {
         db.prepare_cached("DELETE FROM client_secrets WHERE client_id = ? AND id = ?")?
-            .execute(params![id.0, old.id.0])?;
+            .execute(params![&*id.0, old.id.0])?;
     }
     db.prepare_cached("UPDATE client_secrets SET expires_at = ?3 WHERE client_id = ?1 AND id = ?2")?
-        .execute(params![id.0, newest.id.0, keep_until.millis()])?;
+        .execute(params![&*id.0, newest.id.0, keep_until.millis()])?;
     insert_secret(db, id, &newest.next(*hash, told.at))?;
     event::insert(db, told)?;
     Ok(SecretRotated::Rotated)
@@ -129,7 +129,7 @@ pub(super) fn note_secret(db: &Connection, id: &ClientId, secret: SecretId, at: 
     db.prepare_cached(
         "UPDATE client_secrets SET last_used_at = max(ifnull(last_used_at, ?3), ?3) WHERE client_id = ?1 AND id = ?2",
     )?
-    .execute(params![id.0, secret.0, at.millis()])?;
+    .execute(params![&*id.0, secret.0, at.millis()])?;
     Ok(())
 }
 
@@ -152,11 +152,11 @@ fn erase(db: &Desk, id: &ClientId, end: End) -> Result<u64, Fault> {
         ended += u64::from(session::end_grant(db, &grant, end.at, |_| end.reason)?);
     }
     for table in ["client_secrets", "codes", "device_codes", "consents"] {
-        db.prepare_cached(&format!("DELETE FROM {table} WHERE client_id = ?"))?.execute(params![id.0])?;
+        db.prepare_cached(&format!("DELETE FROM {table} WHERE client_id = ?"))?.execute(params![&*id.0])?;
     }
     // Nobody is left to be told.
-    db.prepare_cached("DELETE FROM logouts WHERE client_id = ? AND state = 'waiting'")?.execute(params![id.0])?;
-    db.prepare_cached("DELETE FROM clients WHERE id = ?")?.execute(params![id.0])?;
+    db.prepare_cached("DELETE FROM logouts WHERE client_id = ? AND state = 'waiting'")?.execute(params![&*id.0])?;
+    db.prepare_cached("DELETE FROM clients WHERE id = ?")?.execute(params![&*id.0])?;
     Ok(ended)
 }
 
@@ -198,8 +198,8 @@ pub(super) fn keep(db: &Desk, random: &dyn Random, wanted: &[Client], end: End) 
             }
             Step::Change { known, wanted } => {
                 db.prepare_cached("UPDATE clients SET metadata = ?2 WHERE id = ?1")?
-                    .execute(params![wanted.id.0, serde_json::to_string(&wanted.metadata)?])?;
-                db.prepare_cached("DELETE FROM client_secrets WHERE client_id = ?")?.execute(params![wanted.id.0])?;
+                    .execute(params![&*wanted.id.0, serde_json::to_string(&wanted.metadata)?])?;
+                db.prepare_cached("DELETE FROM client_secrets WHERE client_id = ?")?.execute(params![&*wanted.id.0])?;
                 for secret in &wanted.secrets {
                     insert_secret(db, &wanted.id, &secret.in_place_of(&known.secrets))?;
                 }

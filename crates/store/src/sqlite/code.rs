@@ -34,7 +34,7 @@ pub(super) fn add(db: &Connection, code: &Code) -> Result<(), Fault> {
     )?
     .execute(params![
         code.hash,
-        code.client.0,
+        &*code.client.0,
         code.user.as_bytes(),
         code.session.as_bytes(),
         code.epoch.0,
@@ -92,7 +92,7 @@ fn load(db: &Desk, hash: &[u8; 32]) -> Result<Option<LoadedCode>, Fault> {
     let mut columns = Columns::new(row);
     let code = Code {
         hash: *hash,
-        client: ClientId(columns.take()?),
+        client: ClientId::from(columns.take::<String>()?),
         user: UserId::from_bytes(columns.take()?),
         session: SessionId::from_bytes(columns.take()?),
         epoch: Epoch(columns.take()?),

@@ -14,7 +14,7 @@ use super::{event, fault::Fault, grants::Desk, refresh, session};
 pub(super) fn find(db: &Connection, user: UserId, client: &ClientId) -> Result<Option<Consent>, Fault> {
     let found: Option<(String, i64)> = db
         .prepare_cached("SELECT scope, given_at FROM consents WHERE user_id = ? AND client_id = ?")?
-        .query_row(params![user.as_bytes(), client.0], |row| row.try_into())
+        .query_row(params![user.as_bytes(), &*client.0], |row| row.try_into())
         .optional()?;
     Ok(found.map(|(scope, given_at)| Consent {
         user,
@@ -37,21 +37,21 @@ pub(super) fn give(db: &Connection, consent: &Consent, told: &Event) -> Result<(
         "INSERT INTO consents (user_id, client_id, scope, given_at) SELECT id, ?2, ?3, ?4 FROM users WHERE id = ?1 \
          ON CONFLICT (user_id, client_id) DO UPDATE SET scope = excluded.scope, given_at = excluded.given_at",
     )?
-    .execute(params![consent.user.as_bytes(), consent.client.0, scope.join(" "), consent.given_at.millis()])?;
+    .execute(params![consent.user.as_bytes(), &*consent.client.0, scope.join(" "), consent.given_at.millis()])?;
     event::insert(db, told)
 }
 
 pub(super) fn withdraw(db: &Desk, user: UserId, client: &ClientId, end: End, told: &Event) -> Result<bool, Fault> {
     let removed = db
         .prepare_cached("DELETE FROM consents WHERE user_id = ? AND client_id = ?")?
-        .execute(params![user.as_bytes(), client.0])?;
+        .execute(params![user.as_bytes(), &*client.0])?;
     // What was allowed and not yet fetched is not allowed any more. Codes that were redeemed stay, to be recognised.
     let unredeemed = db
         .prepare_cached("DELETE FROM codes WHERE user_id = ? AND client_id = ? AND grant_id IS NULL")?
-        .execute(params![user.as_bytes(), client.0])?;
+        .execute(params![user.as_bytes(), &*client.0])?;
     let unfetched = db
         .prepare_cached("DELETE FROM device_codes WHERE user_id = ? AND client_id = ? AND grant_id IS NULL")?
-        .execute(params![user.as_bytes(), client.0])?;
+        .execute(params![user.as_bytes(), &*client.0])?;
     let mut ended = unredeemed + unfetched;
     for grant in db.of_client(client, Some(user))? {
         ended += usize::from(session::end_grant(db, &grant, end.at, |_| end.reason)?);

@@ -43,7 +43,7 @@ pub(super) fn add(db: &Connection, new: &NewDeviceCode) -> Result<DeviceCodeAdde
         .execute(params![
             code.hash,
             code.user_code,
-            code.client.0,
+            &*code.client.0,
             code.scope,
             code.audience,
             code.interval.0,
@@ -150,7 +150,7 @@ fn read(row: &rusqlite::Row<'_>) -> Result<(DeviceCode, Option<GrantId>), Fault>
     let device = DeviceCode {
         hash: columns.take()?,
         user_code: columns.take()?,
-        client: ClientId(columns.take()?),
+        client: ClientId::from(columns.take::<String>()?),
         scope: columns.take()?,
         audience: columns.take()?,
         interval: Seconds(columns.take()?),

@@ -141,7 +141,7 @@ fn event(row: &rusqlite::Row<'_>) -> Result<Event, Fault> {
         user: columns.take::<Option<_>>()?.map(UserId::from_bytes),
         session: columns.take::<Option<_>>()?.map(SessionId::from_bytes),
         grant: columns.take::<Option<_>>()?.map(GrantRef::from_bytes),
-        client: columns.take::<Option<_>>()?.map(ClientId),
+        client: columns.take::<Option<String>>()?.map(ClientId::from),
         reason: columns.take::<Option<String>>()?.map(|name| name.parse()).transpose()?,
         context: match (columns.take()?, columns.take()?) {
             (Some(network), Some(user_agent)) => Some(Origin { network, user_agent }),

@@ -63,7 +63,7 @@ use rusqlite::Connection;
 
 pub use crate::listener::Listener;
 pub use file::OpenError;
-use worker::{Job, Workers};
+use worker::{Job, Workers, Writer};
 
 use fault::Fault;
 use grants::Desk;
@@ -97,8 +97,7 @@ pub const DEFAULT_MEMORY: usize = 192 << 20;
 pub struct SqliteStore {
     // Dropped in this order: whoever closes last writes the WAL back, and a reader may not.
     readers: Workers<Connection>,
-    writer: Workers<Desk>,
-    random: Arc<dyn Random>,
+    writer: Workers<Writer>,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -132,9 +131,8 @@ impl SqliteStore {
         let checkpoints = file::open_for_checkpoints(file)?;
         let readers = (0..READERS).map(|_| file::open_for_reading(file)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
-            writer: Workers::writer(desk, checkpoints, QUEUE, on_lost_disk, options.listener),
+            writer: Workers::writer(Writer { desk, random }, checkpoints, QUEUE, on_lost_disk, options.listener),
             readers: Workers::readers(readers, QUEUE),
-            random,
         })
     }
 
@@ -151,18 +149,18 @@ impl SqliteStore {
     }
 
     /// Runs `job` in the next group commit.
-    fn write<'a, T, F>(&'a self, job: F) -> Answer<'a, T>
+    fn write<'a, T, F>(&'a self, mut job: F) -> Answer<'a, T>
     where
         T: Send + 'static,
         F: FnMut(&Desk) -> Result<T, Fault> + Send + 'static,
     {
-        self.submit(Job::new(job))
+        self.submit(Job::new(move |writer: &Writer| job(writer)))
     }
 
     fn submit<'a, T, F>(&'a self, job: Job<T, F>) -> Answer<'a, T>
     where
         T: Send + 'static,
-        F: FnMut(&Desk) -> Result<T, Fault> + Send + 'static,
+        F: FnMut(&Writer) -> Result<T, Fault> + Send + 'static,
     {
         let answer = self.writer.submit(job);
         Box::pin(async move { answer?.await.unwrap_or_else(|_| Err(stopped())) })
@@ -179,13 +177,12 @@ impl SqliteStore {
     }
 
     /// Runs `job`, which writes nothing, where the newest state of the grants is.
-    fn look<'a, T, F>(&'a self, job: F) -> Answer<'a, T>
+    fn look<'a, T, F>(&'a self, mut job: F) -> Answer<'a, T>
     where
         T: Send + 'static,
         F: FnMut(&Desk) -> Result<T, Fault> + Send + 'static,
     {
-        let answer = self.writer.submit(Job::reading(job));
-        Box::pin(async move { answer?.await.unwrap_or_else(|_| Err(stopped())) })
+        self.submit(Job::reading(move |writer: &Writer| job(writer)))
     }
 
     /// A job that needs randomness, for the events that it writes.
@@ -194,8 +191,7 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnMut(&Desk, &dyn Random) -> Result<T, Fault> + Send + 'static,
     {
-        let random = Arc::clone(&self.random);
-        self.write(move |db| job(db, &*random))
+        self.submit(Job::new(move |writer: &Writer| job(writer, &*writer.random)))
     }
 }
 
@@ -209,8 +205,7 @@ impl Store for SqliteStore {
     }
 
     fn refresh(&self, id: GrantId, wanted: Wanted, judge: Judge) -> Answer<'_, Verdict> {
-        let random = Arc::clone(&self.random);
-        self.submit(Job::on(id, move |db: &Desk| refresh::refresh(db, &*random, &id, wanted, &judge)))
+        self.submit(Job::on(id, move |writer: &Writer| refresh::refresh(writer, &*writer.random, &id, wanted, &judge)))
     }
 
     fn change_password(&self, id: GrantId, judge: Judge, change: PasswordChange) -> Answer<'_, PasswordChanged> {

@@ -45,7 +45,7 @@ pub(super) fn load(desk: &Desk, id: &GrantId, wanted: Wanted) -> Result<Option<L
         Wanted::Roles => (None, None),
         Wanted::Person => person(desk, grant.user)?,
     };
-    let facts = Arc::new(Facts { auth_time, amr, roles, identifier, attributes });
+    let facts = Facts { auth_time, amr, roles, identifier, attributes };
     let state = State {
         session: grant.session.map(|_| Life::Alive),
         session_until: session_until(desk, &grant)?,
@@ -128,8 +128,8 @@ pub(super) fn record<'g>(desk: &Desk, grant: &'g Grant, facts: &Facts) -> Result
     Ok(Record {
         grant,
         auth_time: facts.auth_time,
-        amr: Arc::clone(&facts.amr),
-        roles: Arc::clone(&facts.roles),
+        amr: facts.amr.clone(),
+        roles: facts.roles.clone(),
         roles_as_of: desk.roles_as_of()?,
     })
 }

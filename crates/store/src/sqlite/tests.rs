@@ -35,7 +35,7 @@ use super::{
     fault::Fault,
     file,
     grants::Desk,
-    worker::{Job, Workers},
+    worker::{Job, Workers, Writer},
 };
 use crate::contract::world::{PASSWORD, Place, RealRandom, World};
 
@@ -84,8 +84,7 @@ impl Place for Directory {
         let readers = (0..READERS).map(|_| noted(file::open_for_reading(&self.file()).unwrap()));
         Arc::new(SqliteStore {
             readers: Workers::readers(readers.collect(), 100),
-            writer: Workers::writer(desk, checkpoints, 100, Box::new(lost), None),
-            random: Arc::new(RealRandom),
+            writer: Workers::writer(writer(desk), checkpoints, 100, Box::new(lost), None),
         })
     }
 
@@ -221,14 +220,18 @@ async fn the_sweep_goes_by_an_index() {
 // ---- The threads.
 
 /// A writer on a scratch database whose table `kept` refuses what the test wants refused.
-fn scratch(queue: usize) -> (TempDir, Workers<Desk>) {
+fn scratch(queue: usize) -> (TempDir, Workers<Writer>) {
     let (directory, desk, checkpoints) = scratch_desk();
     desk.execute_batch(
         "CREATE TABLE kept (n INTEGER NOT NULL PRIMARY KEY, parent INTEGER REFERENCES kept DEFERRABLE INITIALLY DEFERRED);
          PRAGMA foreign_keys = ON;",
     )
     .unwrap();
-    (directory, Workers::writer(desk, checkpoints, queue, Box::new(lost), None))
+    (directory, Workers::writer(writer(desk), checkpoints, queue, Box::new(lost), None))
+}
+
+fn writer(desk: Desk) -> Writer {
+    Writer { desk, random: Arc::new(RealRandom) }
 }
 
 fn scratch_desk() -> (TempDir, Desk, Connection) {
@@ -239,7 +242,7 @@ fn scratch_desk() -> (TempDir, Desk, Connection) {
     (directory, desk, checkpoints)
 }
 
-fn keep(n: i64, parent: Option<i64>) -> impl FnMut(&Desk) -> Result<i64, Fault> + Send + 'static {
+fn keep(n: i64, parent: Option<i64>) -> impl FnMut(&Writer) -> Result<i64, Fault> + Send + 'static {
     move |db| {
         db.execute("INSERT INTO kept VALUES (?, ?)", params![n, parent])?;
         Ok(n)
@@ -253,10 +256,10 @@ fn kept(directory: &TempDir) -> Vec<i64> {
 }
 
 /// Keeps the writer busy until it is let go, so that what is queued meanwhile is one group.
-fn hold(writer: &Workers<Desk>) -> (mpsc::Sender<()>, tokio::sync::oneshot::Receiver<Result<(), Broken>>) {
+fn hold(writer: &Workers<Writer>) -> (mpsc::Sender<()>, tokio::sync::oneshot::Receiver<Result<(), Broken>>) {
     let (let_go, held) = mpsc::channel();
     let (began, begun) = mpsc::channel();
-    let job = move |_: &Desk| {
+    let job = move |_: &Writer| {
         let _ = began.send(());
         let _ = held.recv();
         Ok(())
@@ -273,14 +276,14 @@ async fn a_failing_job_takes_nobody_with_it() {
     let runs = Arc::new(AtomicUsize::new(0));
     let counted = {
         let (runs, mut keep) = (Arc::clone(&runs), keep(1, None));
-        move |db: &Desk| {
+        move |db: &Writer| {
             runs.fetch_add(1, Ordering::SeqCst);
             keep(db)
         }
     };
     let first = writer.submit(Job::new(counted)).unwrap();
     let failing = writer.submit(Job::new(keep(1, None))).unwrap();
-    let panicking = writer.submit(Job::new(|_: &Desk| -> Result<i64, Fault> { panic!("a thought we did not have") }));
+    let panicking = writer.submit(Job::new(|_: &Writer| -> Result<i64, Fault> { panic!("a thought we did not have") }));
     let last = writer.submit(Job::new(keep(2, None))).unwrap();
     let_go.send(()).unwrap();
     held.await.unwrap().unwrap();
@@ -332,10 +335,10 @@ async fn events_that_were_rolled_back_are_not_told() {
     let (_directory, desk, checkpoints) = scratch_desk();
     let heard = Arc::<Heard>::default();
     let listener: Arc<dyn Listener> = Arc::<Heard>::clone(&heard);
-    let writer = Workers::writer(desk, checkpoints, 100, Box::new(lost), Some(listener));
+    let writer = Workers::writer(writer(desk), checkpoints, 100, Box::new(lost), Some(listener));
     let told = |at: i64, fails: bool| {
         let told = Event::new(EventKind::KeyCreated, Time::from_millis(at), Actor::System, &RealRandom);
-        Job::new(move |db: &Desk| {
+        Job::new(move |db: &Writer| {
             event::insert(db, &told)?;
             if fails { Err(Fault::damaged("it thought again")) } else { Ok(()) }
         })
@@ -392,7 +395,7 @@ fn a_job_may_be_the_last_to_hold_the_store() {
     }
     let (holds, mut keep, tell) = (Arc::clone(&writer), keep(1, None), Tell(done));
     let promise = writer
-        .submit(Job::new(move |db: &Desk| {
+        .submit(Job::new(move |db: &Writer| {
             let (_, _) = (&holds, &tell);
             keep(db)
         }))
@@ -509,7 +512,7 @@ async fn a_damaged_file_is_said_to_be_damaged() {
     let place = Directory::new();
     {
         let store = place.store();
-        let filled = store.writer.submit(Job::new(|db: &Desk| {
+        let filled = store.writer.submit(Job::new(|db: &Writer| {
             for n in 0..1000 {
                 db.execute(
                     "INSERT INTO roles (name, created_at) VALUES (?, 1)",

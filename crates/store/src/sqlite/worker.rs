@@ -4,6 +4,7 @@
 //! again in one of its own, so that a failing one takes nobody with it; jobs are therefore written to be run again.
 
 use std::{
+    ops::Deref,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
@@ -14,7 +15,10 @@ use std::{
     time::Duration,
 };
 
-use regrant_engine::{ports::Broken, token::GrantId};
+use regrant_engine::{
+    ports::{Broken, Random},
+    token::GrantId,
+};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -117,10 +121,25 @@ pub(super) struct Workers<D> {
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Workers<Desk> {
+/// What the writing thread has.
+pub(super) struct Writer {
+    pub(super) desk: Desk,
+    /// For the events that it writes.
+    pub(super) random: Arc<dyn Random>,
+}
+
+impl Deref for Writer {
+    type Target = Desk;
+
+    fn deref(&self) -> &Desk {
+        &self.desk
+    }
+}
+
+impl Workers<Writer> {
     /// `checkpoints` is a second connection to the same file, for the thread that writes the log back.
     pub(super) fn writer(
-        desk: Desk,
+        writer: Writer,
         checkpoints: Connection,
         queue: usize,
         on_lost_disk: OnLostDisk,
@@ -131,7 +150,7 @@ impl Workers<Desk> {
         let around = Around { on_lost_disk: Arc::new(on_lost_disk), listener, waiting: Arc::clone(&waiting) };
         let thread = thread::spawn(move || {
             let checkpointer = Checkpointer::new(checkpoints, Arc::clone(&around.on_lost_disk));
-            write(&desk, &checkpointer, &receiver, &around);
+            write(&writer, &checkpointer, &receiver, &around);
             // The writer's connection is the last to close: it writes the rest of the log back, and removes it.
             drop(checkpointer);
         });
@@ -201,7 +220,7 @@ struct Around {
     waiting: Arc<AtomicUsize>,
 }
 
-fn write(desk: &Desk, checkpointer: &Checkpointer, queue: &Receiver<Box<dyn Task<Desk>>>, around: &Around) {
+fn write(writer: &Writer, checkpointer: &Checkpointer, queue: &Receiver<Box<dyn Task<Writer>>>, around: &Around) {
     if around.listener.as_ref().is_some_and(|listener| listener.wants_events()) {
         event::keep_told();
     }
@@ -215,11 +234,11 @@ fn write(desk: &Desk, checkpointer: &Checkpointer, queue: &Receiver<Box<dyn Task
             Err(RecvTimeoutError::Timeout) => {
                 // Nobody waits: what will be used is read, and what is newer than its row is written, a little at a time.
                 let at_rest = folding || patience == IDLE;
-                warming = warming && warm(desk);
-                folding = !warming && at_rest && fold(desk, FOLD_AT_REST, true, around);
+                warming = warming && warm(writer);
+                folding = !warming && at_rest && fold(writer, FOLD_AT_REST, true, around);
                 patience = if warming || folding { Duration::ZERO } else { IDLE };
                 if patience == IDLE && since_checkpoint > 0 {
-                    checkpoint(desk, &around.on_lost_disk);
+                    checkpoint(writer, &around.on_lost_disk);
                     since_checkpoint = 0;
                 }
                 continue;
@@ -229,15 +248,15 @@ fn write(desk: &Desk, checkpointer: &Checkpointer, queue: &Receiver<Box<dyn Task
         batch.extend(queue.try_iter().take(BATCH - 1));
         around.waiting.fetch_sub(batch.len(), Ordering::Relaxed);
         since_checkpoint += batch.len().max(LEAST_PER_COMMIT);
-        commit_all(desk, &mut batch, around);
+        commit_all(writer, &mut batch, around);
         // Twice as many as came in: it gets ahead of them.
-        fold(desk, 2 * batch.len().max(LEAST_PER_COMMIT), false, around);
-        warming = warming && warm(desk);
+        fold(writer, 2 * batch.len().max(LEAST_PER_COMMIT), false, around);
+        warming = warming && warm(writer);
         (patience, folding) = (if warming { Duration::ZERO } else { IDLE }, false);
         batch.clear();
         if checkpointer.has_nearly_finished() {
             // What came in meanwhile is little; with it all is written back, and the log begins anew.
-            checkpoint(desk, &around.on_lost_disk);
+            checkpoint(writer, &around.on_lost_disk);
         }
         if since_checkpoint >= CHECKPOINT_EVERY {
             checkpointer.begin();
@@ -247,11 +266,11 @@ fn write(desk: &Desk, checkpointer: &Checkpointer, queue: &Receiver<Box<dyn Task
 }
 
 /// Runs the jobs in one transaction, or each in its own if one fails, and answers them.
-fn commit_all(desk: &Desk, batch: &mut [Box<dyn Task<Desk>>], around: &Around) {
+fn commit_all(writer: &Writer, batch: &mut [Box<dyn Task<Writer>>], around: &Around) {
     if let Some(listener) = &around.listener {
         listener.begins();
     }
-    let done = transaction(desk, batch);
+    let done = transaction(writer, batch);
     // Taken whatever became of it: what was rolled back has not happened, and nobody is told of it.
     let events = event::take_told();
     if let (Ok(()), Some(listener)) = (&done, &around.listener) {
@@ -266,22 +285,22 @@ fn commit_all(desk: &Desk, batch: &mut [Box<dyn Task<Desk>>], around: &Around) {
                 tracing::error!(%broken, "a transaction failed and was rolled back");
                 job.answer(Err(broken));
             }
-            batch => batch.chunks_mut(1).for_each(|alone| commit_all(desk, alone, around)),
+            batch => batch.chunks_mut(1).for_each(|alone| commit_all(writer, alone, around)),
         },
     }
 }
 
-fn transaction(desk: &Desk, batch: &mut [Box<dyn Task<Desk>>]) -> Result<(), Fault> {
-    desk.fetch(batch.iter().filter_map(|job| job.grant()));
-    desk.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+fn transaction(writer: &Writer, batch: &mut [Box<dyn Task<Writer>>]) -> Result<(), Fault> {
+    writer.fetch(batch.iter().filter_map(|job| job.grant()));
+    writer.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     let done = batch
         .iter_mut()
-        .try_for_each(|job| job.run(desk))
-        .and_then(|()| desk.seal())
-        .and_then(|()| Ok(desk.prepare_cached("COMMIT")?.execute([]).map(|_| ())?));
+        .try_for_each(|job| job.run(writer))
+        .and_then(|()| writer.seal())
+        .and_then(|()| Ok(writer.prepare_cached("COMMIT")?.execute([]).map(|_| ())?));
     match done {
-        Ok(()) => desk.sealed(),
-        Err(_) => roll_back(desk),
+        Ok(()) => writer.sealed(),
+        Err(_) => roll_back(writer),
     }
     done
 }

@@ -186,13 +186,13 @@ impl Told {
         Self {
             loaded: Loaded {
                 state: scene.state,
-                facts: Arc::new(Facts {
+                facts: Facts {
                     auth_time: BORN,
                     amr: ["pwd".to_owned()].into(),
                     roles: [].into(),
                     identifier: None,
                     attributes: None,
-                }),
+                },
             },
             now: scene.now,
         }

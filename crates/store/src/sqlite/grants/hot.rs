@@ -79,6 +79,20 @@ impl Hot {
         page.record(page.find(id)?).map(held)
     }
 
+    /// Brings what is there of `ids` near. One look waits for memory several times, for each step until the one before has come;
+    /// many looks that take each step together wait together.
+    pub(super) fn fetch<'a>(&self, ids: impl Iterator<Item = &'a GrantId>) {
+        let shelves = ids.filter_map(|id| Some((id, self.shelves.get(place(&self.keys, id)?)?)));
+        let shelves: Vec<_> = shelves.collect();
+        let pages = shelves.iter().filter_map(|(id, shelf)| Some((*id, shelf.pages.get(place(&shelf.keys, id)?)?)));
+        let pages: Vec<_> = pages.collect();
+        let begins = |page: &Page| Some(page.tags.first()?.length ^ u16::from(*page.bytes.first()?));
+        std::hint::black_box(pages.iter().filter_map(|(_, page)| begins(page)).fold(0, |all, bits| all ^ bits));
+        let ends = |record: &[u8]| Some(record.first()? ^ record.last()?);
+        let records = pages.iter().filter_map(|(id, page)| ends(page.record(page.find(id)?)?));
+        std::hint::black_box(records.fold(0, |all, bits| all ^ bits));
+    }
+
     /// Puts a grant in, or in the place of what was there of it, which it gives back. Both together may not be longer than
     /// [`LONGEST`].
     pub(super) fn put(&mut self, id: GrantId, now: Held<'_>) -> Option<Box<[u8]>> {

@@ -118,12 +118,9 @@ impl Desk {
         self.db
     }
 
-    /// Looks at grants that the next jobs begin with. One look waits for memory several times over; many, one after the other
-    /// and none depending on another, wait together.
+    /// Looks at grants that the next jobs begin with.
     pub(super) fn fetch<'a>(&self, ids: impl Iterator<Item = &'a GrantId>) {
-        let memory = self.memory.borrow();
-        let ends = |held: Held<'_>| Some(held.state.first()? ^ held.state.last()?);
-        std::hint::black_box(ids.filter_map(|id| ends(memory.hot.held(id)?)).fold(0, |all, byte| all ^ byte));
+        self.memory.borrow().hot.fetch(ids);
     }
 
     /// The grant `id` as it is now, for a use: it stays in memory, and so do its neighbours.
@@ -242,7 +239,7 @@ impl Desk {
                     grant.public_id.as_bytes(),
                     grant.id.0,
                     grant.user.as_bytes(),
-                    grant.client.0,
+                    &*grant.client.0,
                     grant.session.as_ref().map(SessionId::as_bytes)
                 ])?;
         }
@@ -316,10 +313,10 @@ impl Desk {
     /// What was granted to a client, by one user or by all: never a session's own grant.
     pub(super) fn of_client(&self, client: &ClientId, user: Option<UserId>) -> Result<Vec<GrantId>, Fault> {
         match user {
-            None => self.ids("SELECT id FROM other_grants WHERE client_id = ?", params![client.0]),
+            None => self.ids("SELECT id FROM other_grants WHERE client_id = ?", params![&*client.0]),
             Some(user) => self.ids(
                 "SELECT id FROM other_grants WHERE user_id = ? AND client_id = ?",
-                params![user.as_bytes(), client.0],
+                params![user.as_bytes(), &*client.0],
             ),
         }
     }

@@ -3,9 +3,10 @@
 //! Numbers take as few bytes as they need (LEB128), times are told by their distance from one another, texts that many
 //! grants share by their number in the dictionary (`words.rs`). The first byte is the version of the form.
 
-use std::{borrow::Borrow, sync::Arc};
+use std::borrow::Borrow;
 
 use regrant_engine::{
+    common::Common,
     context::{AddressDigest, Context, Network, Networks, Prefix, UserAgentFamily},
     event::Renewal,
     id::{ClientId, Epoch, Generation, GrantRef, SessionId, UserId},
@@ -30,9 +31,9 @@ pub(in super::super) struct Record<G = Grant> {
     /// When the user last proved who they are.
     pub(in super::super) auth_time: Time,
     /// How.
-    pub(in super::super) amr: Arc<[String]>,
+    pub(in super::super) amr: Common<[String]>,
     /// The user's roles, sorted.
-    pub(in super::super) roles: Arc<[String]>,
+    pub(in super::super) roles: Common<[String]>,
     /// The state of all roles that they were read in: in a later one they are read again.
     pub(in super::super) roles_as_of: u64,
 }
@@ -410,17 +411,17 @@ impl<'a> Unpacker<'a> {
         Ok(head)
     }
 
-    fn text(&mut self) -> Result<Arc<str>, Fault> {
+    fn text(&mut self) -> Result<Common<str>, Fault> {
         match self.small()? {
-            0 => std::str::from_utf8(self.short()?).map(Arc::from).map_err(|_| damaged()),
-            number => self.words.text(number).map(Arc::clone).ok_or_else(damaged),
+            0 => std::str::from_utf8(self.short()?).map(Common::from).map_err(|_| damaged()),
+            number => self.words.text(number).map(Common::Kept).ok_or_else(damaged),
         }
     }
 
-    fn list(&mut self) -> Result<Arc<[String]>, Fault> {
+    fn list(&mut self) -> Result<Common<[String]>, Fault> {
         match self.small()? {
             0 => std::str::from_utf8(self.short()?).map(words::list_of).map_err(|_| damaged()),
-            number => self.words.list(number).ok_or_else(damaged),
+            number => self.words.list(number).map(Common::Kept).ok_or_else(damaged),
         }
     }
 
@@ -431,7 +432,7 @@ impl<'a> Unpacker<'a> {
     fn with_text<T>(&mut self, read: impl FnOnce(&str) -> T) -> Result<T, Fault> {
         match self.small()? {
             0 => std::str::from_utf8(self.short()?).map(read).map_err(|_| damaged()),
-            number => self.words.text(number).map(|text| read(text)).ok_or_else(damaged),
+            number => self.words.text(number).map(read).ok_or_else(damaged),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Texts that many grants share — scopes, audiences, browsers, reasons —, each written once and named by a number.
 
-use std::{cell::OnceCell, collections::HashMap, sync::Arc};
+use std::{cell::OnceCell, collections::HashMap};
 
 use foldhash::fast::RandomState;
 use rusqlite::{Connection, params};
@@ -13,19 +13,20 @@ const MOST: usize = 10_000;
 const LONGEST: usize = 256;
 
 struct Word {
-    text: Arc<str>,
+    text: &'static str,
     /// It as [`list_of`] has it, once somebody asked.
-    list: OnceCell<Arc<[String]>>,
+    list: OnceCell<&'static [String]>,
 }
 
-/// The dictionary. A word never changes and never goes.
+/// The dictionary. A word never changes and never goes, not even with the store: grants that are on their way to those who asked
+/// for them have its words, and need not count them. There are few, and few stores are opened.
 #[derive(Default)]
 pub(super) struct Words {
     /// Word n stands at n - 1.
     words: Vec<Word>,
     /// A record is packed with eight of them. There are no more than [`MOST`], so the standard library's hash, which withstands
     /// whoever chooses the keys, is not needed.
-    numbers: HashMap<Arc<str>, u32, RandomState>,
+    numbers: HashMap<&'static str, u32, RandomState>,
     /// How many of them are in the file.
     saved: usize,
 }
@@ -37,7 +38,7 @@ impl Words {
         let mut statement = db.prepare("SELECT id, text FROM words ORDER BY id")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            if row.get::<_, u32>(0)? != words.add(row.get::<_, String>(1)?.into()) {
+            if row.get::<_, u32>(0)? != words.add(row.get::<_, String>(1)?) {
                 return Err(Fault::damaged("the words are not numbered as they should be"));
             }
         }
@@ -54,22 +55,23 @@ impl Words {
     }
 
     /// The word of this number.
-    pub(super) fn text(&self, number: u32) -> Option<&Arc<str>> {
-        self.word(number).map(|word| &word.text)
+    pub(super) fn text(&self, number: u32) -> Option<&'static str> {
+        self.word(number).map(|word| word.text)
     }
 
-    /// The same as a list. It is shared: each use of a grant asks for two.
-    pub(super) fn list(&self, number: u32) -> Option<Arc<[String]>> {
+    /// The same as a list.
+    pub(super) fn list(&self, number: u32) -> Option<&'static [String]> {
         let word = self.word(number)?;
-        Some(Arc::clone(word.list.get_or_init(|| list_of(&word.text))))
+        Some(word.list.get_or_init(|| Vec::leak(list_of(word.text))))
     }
 
     fn word(&self, number: u32) -> Option<&Word> {
         self.words.get(usize::try_from(number).ok()?.checked_sub(1)?)
     }
 
-    fn add(&mut self, text: Arc<str>) -> u32 {
-        self.words.push(Word { text: Arc::clone(&text), list: OnceCell::new() });
+    fn add(&mut self, text: String) -> u32 {
+        let text = &*String::leak(text);
+        self.words.push(Word { text, list: OnceCell::new() });
         let number = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
         self.numbers.insert(text, number);
         number
@@ -78,7 +80,7 @@ impl Words {
     /// Writes what is new, within the transaction that uses it.
     pub(super) fn save(&self, db: &Connection) -> Result<(), Fault> {
         for (number, Word { text, .. }) in (1..).zip(&self.words).skip(self.saved) {
-            db.prepare_cached("INSERT INTO words (id, text) VALUES (?, ?)")?.execute(params![number, &**text])?;
+            db.prepare_cached("INSERT INTO words (id, text) VALUES (?, ?)")?.execute(params![number, text])?;
         }
         Ok(())
     }
@@ -90,6 +92,6 @@ impl Words {
 }
 
 /// What a text is that was written with a space between.
-pub(super) fn list_of(text: &str) -> Arc<[String]> {
+pub(super) fn list_of<L: FromIterator<String>>(text: &str) -> L {
     text.split_whitespace().map(str::to_owned).collect()
 }
