@@ -231,14 +231,13 @@ struct Load {
 impl Load {
     /// Puts it on, from as many threads as there are processors.
     fn run(&self, dealt: Vec<Chains>, server: Option<u32>) -> Result<Carried, Failure> {
-        let processors = thread::available_parallelism().map_err(Failure::at("cannot count the processors"))?.get();
+        let threads = thread::available_parallelism().map_err(Failure::at("cannot count the processors"))?.get();
         let begun = clock::now();
         let begins = begun + self.warm_up;
         let phase = Phase { begins, ends: begins + self.length };
         let mut senders = Vec::new();
-        let mut shares: Vec<Vec<_>> = (0..processors.min(dealt.len())).map(|_| Vec::new()).collect();
-        let mut dealer = (0..shares.len()).cycle();
-        for chains in dealt {
+        let mut shares: Vec<Vec<_>> = (0..threads.min(dealt.len())).map(|_| Vec::new()).collect();
+        for (nth, chains) in dealt.into_iter().enumerate() {
             let starts = if self.rate.is_some() {
                 let (sender, receiver) = unbounded_channel();
                 senders.push(sender);
@@ -246,7 +245,7 @@ impl Load {
             } else {
                 Starts::Closed
             };
-            if let Some(share) = dealer.next().and_then(|nth| shares.get_mut(nth)) {
+            if let Some(share) = shares.get_mut(nth % threads) {
                 share.push((chains, starts));
             }
         }
@@ -283,7 +282,11 @@ impl Load {
 }
 
 /// Carries the chains of some connections on this thread.
-fn carry_all(target: &Arc<Target>, share: Vec<(Chains, Starts)>, phase: Phase) -> Result<Vec<(Tally, Chains)>, Failure> {
+fn carry_all(
+    target: &Arc<Target>,
+    share: Vec<(Chains, Starts)>,
+    phase: Phase,
+) -> Result<Vec<(Tally, Chains)>, Failure> {
     let gathers = share.len() >= WORTH_GATHERING;
     let pause = move || {
         if gathers {

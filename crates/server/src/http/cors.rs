@@ -24,10 +24,10 @@ const CLIENT_EXPOSED: HeaderValue = HeaderValue::from_static("retry-after, www-a
 const EXPOSED: HeaderValue = HeaderValue::from_static("retry-after");
 
 /// Tells browsers what they may do with the answer of `inner`.
-pub(super) async fn tell<A: Future<Output = Response> + Send>(
+pub(super) async fn tell<'r, A: Future<Output = Response> + Send>(
     app: &App,
-    request: Request<Body>,
-    inner: impl FnOnce(Request<Body>) -> A + Send,
+    request: &'r mut Request<Body>,
+    inner: impl FnOnce(&'r mut Request<Body>) -> A + Send,
 ) -> Response {
     if is_for_clients(request.uri().path()) {
         return open(request, inner).await;
@@ -62,9 +62,9 @@ fn is_for_clients(path: &str) -> bool {
     ["/oauth2/token", "/oauth2/userinfo", "/oauth2/revoke"].contains(&path)
 }
 
-async fn open<A: Future<Output = Response> + Send>(
-    request: Request<Body>,
-    inner: impl FnOnce(Request<Body>) -> A + Send,
+async fn open<'r, A: Future<Output = Response> + Send>(
+    request: &'r mut Request<Body>,
+    inner: impl FnOnce(&'r mut Request<Body>) -> A + Send,
 ) -> Response {
     let is_preflight =
         request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);

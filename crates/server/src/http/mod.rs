@@ -128,8 +128,8 @@ impl Entrance {
     /// Every route, and those of `more`, which keep their own security headers where they set some.
     pub(crate) fn new(app: Shared, more: Router, seen: Seen) -> Self {
         let observer = Arc::new(Observer::new(seen));
-        let guard = async |State(app): State<Shared>, request: Request, next: Next| {
-            guarded(&app, request, |request| next.run(request)).await
+        let guard = async |State(app): State<Shared>, mut request: Request, next: Next| {
+            guarded(&app, &mut request, |request| next.run(std::mem::take(request))).await
         };
         let router = Router::from(routes())
             .merge(provider().layer(middleware::from_fn_with_state(Arc::clone(&app), page::told_in_a_page)))
@@ -144,13 +144,14 @@ impl Entrance {
 }
 
 impl Site for Entrance {
-    async fn answer(&self, peer: SocketAddr, request: Request) -> Response {
+    async fn answer(&self, peer: SocketAddr, mut request: Request) -> Response {
         if request.method() != Method::POST || request.uri().path() != session::REFRESH {
             return self.router.answer(peer, request).await;
         }
         // Half of what the router costs is allocated and boxed on the way: layers in layers, each for any route.
         let app = &self.app;
-        observe::observe(&self.observer, session::REFRESH, request, |request, _| {
+        // The request stays where it is: it is large, and would be copied from each layer into the next.
+        observe::observe(&self.observer, session::REFRESH, &mut request, |request, _| {
             guarded(app, request, async |request| session::renew(app, peer, request).await.into_response())
         })
         .await
@@ -219,10 +220,10 @@ pub(crate) use parameters::encoded;
 const STYLE_AGE: &str = "public, max-age=300";
 
 /// What every request passes, and headers that every reply carries.
-async fn guarded<A: Future<Output = Response> + Send>(
+async fn guarded<'r, A: Future<Output = Response> + Send>(
     app: &App,
-    request: Request,
-    inner: impl FnOnce(Request) -> A + Send,
+    request: &'r mut Request,
+    inner: impl FnOnce(&'r mut Request) -> A + Send,
 ) -> Response {
     // RFC 9112 §3.2: without Host, or with several, nobody knows whom the request is for.
     let hosts = request.headers().get_all(header::HOST).iter().count();

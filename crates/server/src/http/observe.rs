@@ -52,24 +52,24 @@ pub(super) struct Observer {
 
 /// Observes every route of `router`.
 pub(super) fn observed(router: Router, observer: &Arc<Observer>) -> Router {
-    let each = async |State(observer): State<Arc<Observer>>, request: Request, next: Next| {
+    let each = async |State(observer): State<Arc<Observer>>, mut request: Request, next: Next| {
         let route = request.extensions().get::<MatchedPath>().cloned();
         let route = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
-        let inner = |mut request: Request, id: &str| {
+        let inner = |request: &mut Request, id: &str| {
             request.extensions_mut().insert(RequestId(id.to_owned()));
-            next.run(request)
+            next.run(std::mem::take(request))
         };
-        observe(&observer, route, request, inner).await
+        observe(&observer, route, &mut request, inner).await
     };
     router.layer(middleware::from_fn_with_state(Arc::clone(observer), each))
 }
 
 /// Sees a request to `route`, which `inner` answers, who is told its number.
-pub(super) async fn observe<A: Future<Output = Response> + Send>(
+pub(super) async fn observe<'r, A: Future<Output = Response> + Send>(
     observer: &Observer,
     route: &str,
-    request: Request,
-    inner: impl FnOnce(Request, &str) -> A + Send,
+    request: &'r mut Request,
+    inner: impl FnOnce(&'r mut Request, &str) -> A + Send,
 ) -> Response {
     let number = observer.requests.fetch_add(1, Ordering::Relaxed);
     // Ours and not the caller's: one that comes from outside could be anything, or another's.
@@ -87,17 +87,17 @@ pub(super) async fn observe<A: Future<Output = Response> + Send>(
     response
 }
 
-async fn seen<A: Future<Output = Response> + Send>(
+async fn seen<'r, A: Future<Output = Response> + Send>(
     observer: &Observer,
     number: u64,
     id: &str,
     route: &str,
-    request: Request<Body>,
-    inner: impl FnOnce(Request, &str) -> A + Send,
+    request: &'r mut Request,
+    inner: impl FnOnce(&'r mut Request, &str) -> A + Send,
 ) -> Response {
     let Seen { metrics, spans } = &observer.by;
     let began = Stopwatch::start();
-    let traced = spans.as_ref().and_then(|spans| Some((spans, observer.trace(number, &request)?, SystemClock.now())));
+    let traced = spans.as_ref().and_then(|spans| Some((spans, observer.trace(number, request)?, SystemClock.now())));
     let (method, path) = (known(request.method()), request.uri().path().to_owned());
     let span = tracing::debug_span!("request", id, method, route, status = Empty, micros = Empty);
     let response = inner(request, id).instrument(span.clone()).await;

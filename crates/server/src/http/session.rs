@@ -6,7 +6,7 @@ use axum::{
     Json,
     body::Body,
     extract::{ConnectInfo, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use regrant_engine::{
@@ -220,23 +220,24 @@ pub(super) const REFRESH: &str = "/session/refresh";
 pub(super) async fn refresh(
     State(app): State<Shared>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
+    mut request: Request,
 ) -> Result<Response, ApiError> {
-    renew(&app, peer, request).await
+    renew(&app, peer, &mut request).await
 }
 
 /// The same without the extractors, which would copy the headers: it is asked more than all others together.
-pub(super) async fn renew(app: &Shared, peer: SocketAddr, request: Request) -> Result<Response, ApiError> {
-    let (Parts { headers, .. }, body) = request.into_parts();
-    let peer = app.speaks_for(app.proxies.past(peer.ip(), &headers), &headers).await?;
-    let cookie = app.cookie_token(&headers)?;
+pub(super) async fn renew(app: &Shared, peer: SocketAddr, request: &mut Request) -> Result<Response, ApiError> {
+    let body = std::mem::take(request.body_mut());
+    let headers = request.headers();
+    let peer = app.speaks_for(app.proxies.past(peer.ip(), headers), headers).await?;
+    let cookie = app.cookie_token(headers)?;
     let bytes = body::bytes(body).await?;
-    let asked: RefreshBody<'_> = body::parse(&headers, &bytes)?;
+    let asked: RefreshBody<'_> = body::parse(headers, &bytes)?;
     let token = only_one(cookie, asked.refresh_token.as_ref().map(|text| &*text.0))?;
     let intent = if asked.rotate { Intent::Rotate } else { Intent::Peek };
-    let used = Use::of_session(app.open(token)?, app.context(&peer, &headers), intent);
+    let used = Use::of_session(app.open(token)?, app.context(&peer, headers), intent);
     match refresh::refresh(&app.engine, used).await? {
-        Refreshed::Tokens(tokens) => Ok(reply(app, &tokens, headers)),
+        Refreshed::Tokens(tokens) => Ok(reply(app, &tokens, std::mem::take(request.headers_mut()))),
         other => Err(other.into()),
     }
 }
