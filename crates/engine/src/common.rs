@@ -87,3 +87,22 @@ impl FromIterator<String> for Common<[String]> {
         Self::Counted(all.into_iter().collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::Common;
+
+    /// However it is kept: a grant that was just loaded is compared with one that was just written.
+    #[test]
+    fn two_of_the_same_text_are_the_same() {
+        let kept = Common::Kept("openid");
+        let counted = Common::<str>::from("openid".to_owned());
+        assert_eq!(kept, counted);
+        assert_eq!(kept.cmp(&counted), std::cmp::Ordering::Equal);
+        assert_eq!((format!("{kept:?}"), kept.to_string()), (format!("{counted:?}"), counted.to_string()));
+        assert_ne!(kept, Common::from("email"));
+        assert_eq!(HashSet::from([kept.clone(), counted.clone(), kept, counted]).len(), 1);
+    }
+}

@@ -28,8 +28,9 @@ pub const LENGTH: usize = PREFIX.len() + 60;
 const BODY: usize = 1 + 16 + 4;
 const GATE: usize = 8;
 const MAC: usize = 16;
-/// What is hashed: a label, which is [`Endpoint::Session`]'s at most, a zero, the body and the salt.
+/// What is hashed: a label, of which the session's is the longest, a zero, the body and the salt.
 const LONGEST_MESSAGE: usize = Endpoint::Session.label().len() + 1 + BODY + 16;
+const _: () = assert!(Endpoint::OAuth.label().len() <= Endpoint::Session.label().len());
 
 /// The secret identifier of a grant: 4 bytes of shard, 96 random bits. Never shown, logged or listed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -69,7 +69,6 @@ impl PostgresStore {
                 Ok(schema::Step::Done(migration)) => {
                     done.push(migration);
                     in_use = 0;
-                    schema::tune(&lease).await?;
                 }
                 Ok(schema::Step::Current) => return schema::check(&lease, migrations).await.map(|()| done),
                 Ok(schema::Step::Waits(migration)) => {

@@ -95,7 +95,6 @@ impl PostgresStore {
         // Whoever was stopped while it made the tables has left some of them, without a user.
         if makes && (schema::version(&lease).await? == 0 || !has_users(&lease).await?) {
             while let schema::Step::Done(_) = schema::step(&lease, migrations).await? {}
-            schema::tune(&lease).await?;
         }
         schema::check_version(&lease, migrations).await
     }

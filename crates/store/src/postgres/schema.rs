@@ -234,6 +234,7 @@ async fn step_in_transaction(db: &Db, migrations: &[Migration]) -> Result<Step, 
         }
     }
     db.client.batch_execute(next.sql).await?;
+    tune(db).await?;
     if next.long.is_some() {
         long::put(db, next.version).await?;
     }
@@ -244,7 +245,7 @@ async fn step_in_transaction(db: &Db, migrations: &[Migration]) -> Result<Step, 
 
 /// Room on each page for new versions of rows, where the engine knows that: a refresh then touches no index (HOT), and vacuum
 /// comes before a table has doubled.
-pub(super) async fn tune(db: &Db) -> Result<(), Fault> {
+async fn tune(db: &Db) -> Result<(), Fault> {
     // CockroachDB and YugabyteDB keep rows in another way, and know no fill factor.
     if spread::engine(db).await? == Engine::Other {
         return Ok(());
