@@ -3,7 +3,8 @@
 //! 1. Without a target, a store is seeded (or copied) into a fresh directory, and the server is started: on an empty store
 //!    first, for its memory, then on the full one.
 //! 2. A bare signature is measured: the yardstick.
-//! 3. All connections start, on as many threads as there are processors. After the warm-up the phase begins, and the server's CPU time is read; at its end again.
+//! 3. All connections start, on as many threads as there are processors. After the warm-up the phase begins, and the server's
+//!    CPU time is read; at its end again.
 //! 4. The signature is measured once more, the server is stopped, and its store looked into.
 
 use std::{
@@ -41,8 +42,8 @@ const WARMED_PER_SECOND: u64 = 150_000;
 /// A thread that has nothing to do looks for replies again so much later, and is not woken by each of them: waking it would be on
 /// the server's account, which it is not where the clients are on other machines.
 const GATHERING: Duration = Duration::from_micros(250);
-/// With fewer connections a thread would rather be late than busy.
-const WORTH_GATHERING: usize = 16;
+/// With fewer connections gathering would only make replies late.
+const WORTH_GATHERING: usize = 32;
 
 /// `regrant-bench refresh`
 pub(crate) fn run(arguments: &RefreshArguments) -> Result<ExitCode, Failure> {
@@ -232,6 +233,8 @@ impl Load {
     /// Puts it on, from as many threads as there are processors.
     fn run(&self, dealt: Vec<Chains>, server: Option<u32>) -> Result<Carried, Failure> {
         let threads = thread::available_parallelism().map_err(Failure::at("cannot count the processors"))?.get();
+        // In an open loop it is the latencies that count, and gathering is a part of them.
+        let gathers = self.rate.is_none() && dealt.len() >= WORTH_GATHERING;
         let begun = clock::now();
         let begins = begun + self.warm_up;
         let phase = Phase { begins, ends: begins + self.length };
@@ -251,7 +254,7 @@ impl Load {
         }
         let hands = shares.into_iter().map(|share| {
             let target = Arc::clone(&self.target);
-            thread::spawn(move || carry_all(&target, share, phase))
+            thread::spawn(move || carry_all(&target, share, phase, gathers))
         });
         let hands: Vec<_> = hands.collect();
         let pacer = self.rate.map(|rate| {
@@ -286,8 +289,8 @@ fn carry_all(
     target: &Arc<Target>,
     share: Vec<(Chains, Starts)>,
     phase: Phase,
+    gathers: bool,
 ) -> Result<Vec<(Tally, Chains)>, Failure> {
-    let gathers = share.len() >= WORTH_GATHERING;
     let pause = move || {
         if gathers {
             clock::pause(GATHERING);

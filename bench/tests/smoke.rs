@@ -28,7 +28,7 @@ fn document(command: &mut Command) -> Value {
 #[test]
 fn a_thousand_grants_are_renewed_without_an_error() {
     let found =
-        document(bench().args(["refresh", "--grants", "1000", "--connections", "8", "--seconds", "2", "--json"]));
+        document(bench().args(["refresh", "--grants", "1000", "--connections", "64", "--seconds", "2", "--json"]));
     assert_eq!(found["grants"], 1000);
     assert_eq!(found["errors"], serde_json::json!({}));
     for number in [

@@ -257,11 +257,9 @@ impl RefreshKeys {
         if URL_SAFE_NO_PAD.decode_slice(encoded, &mut bytes) != Ok(bytes.len()) {
             return Err(Stopped::Unknown);
         }
-        let (body, rest) = bytes.split_at(BODY);
+        let (body, rest) = bytes.split_first_chunk::<BODY>().ok_or(Stopped::Unknown)?;
         let (gate, mac) = rest.split_at(GATE);
-        let [key, grant_and_generation @ ..] = body else {
-            return Err(Stopped::Unknown);
-        };
+        let [key, grant_and_generation @ ..] = body;
         let (grant, generation) = grant_and_generation.split_at(16);
         let key = KeyId(*key);
         let held = self.held();
@@ -383,22 +381,23 @@ fn body_of(key: KeyId, grant: &GrantId, generation: Generation) -> [u8; BODY] {
     body
 }
 
-fn gate_of(key: &hmac::Key, endpoint: Endpoint, body: &[u8]) -> [u8; GATE] {
-    cut(sign(key, endpoint, body, &[]).as_ref())
+fn gate_of(key: &hmac::Key, endpoint: Endpoint, body: &[u8; BODY]) -> [u8; GATE] {
+    cut(sign(key, endpoint, body, None).as_ref())
 }
 
-fn mac_of(key: &hmac::Key, endpoint: Endpoint, body: &[u8], salt: &Salt) -> [u8; MAC] {
-    cut(sign(key, endpoint, body, &salt.0).as_ref())
+fn mac_of(key: &hmac::Key, endpoint: Endpoint, body: &[u8; BODY], salt: &Salt) -> [u8; MAC] {
+    cut(sign(key, endpoint, body, Some(salt)).as_ref())
 }
 
 fn tag_of(mac: &[u8; MAC]) -> [u8; Tags::LENGTH as usize] {
     cut(digest::digest(&digest::SHA256, mac).as_ref())
 }
 
-fn sign(key: &hmac::Key, endpoint: Endpoint, body: &[u8], salt: &[u8]) -> hmac::Tag {
+fn sign(key: &hmac::Key, endpoint: Endpoint, body: &[u8; BODY], salt: Option<&Salt>) -> hmac::Tag {
     // In one piece: for the library each piece is as much work as hashing it.
     let mut message = [0; LONGEST_MESSAGE];
     let mut room = message.as_mut_slice();
+    let salt = salt.map_or(&[][..], |salt| &salt.0);
     for part in [endpoint.label(), &[0], body, salt] {
         let (here, after) = std::mem::take(&mut room).split_at_mut(part.len());
         here.copy_from_slice(part);

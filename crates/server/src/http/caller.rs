@@ -129,7 +129,37 @@ pub(super) fn bound(headers: &HeaderMap) -> Option<&str> {
     authorization(headers, "dpop")
 }
 
+/// Two headers are none: nobody knows which of them others on the way have looked at (RFC 9110 §5.3).
 fn authorization<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(only), None) = (all.next(), all.next()) else { return None };
+    let (scheme, token) = only.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case(wanted).then(|| token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderMap, header};
+
+    use super::{super::on_behalf::Basic, bearer, bound};
+
+    #[test]
+    fn two_authorizations_are_none() {
+        let said = |all: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for one in all {
+                headers.append(header::AUTHORIZATION, one.parse().unwrap());
+            }
+            let basic = Basic::of(&headers).map(|basic| basic.is_some());
+            (bearer(&headers).map(str::to_owned), bound(&headers).map(str::to_owned), basic)
+        };
+        assert_eq!(said(&["Bearer a"]), (Some("a".to_owned()), None, None));
+        assert_eq!(said(&["DPoP a"]), (None, Some("a".to_owned()), None));
+        assert_eq!(said(&["Basic YTpi"]), (None, None, Some(true)));
+        assert_eq!(said(&["Bearer a", "Bearer b"]), (None, None, None));
+        assert_eq!(said(&["Bearer a", "DPoP b"]), (None, None, None));
+        // Somebody says who they are: that is refused, and not passed over.
+        assert_eq!(said(&["Basic YTpi", "Bearer a"]), (None, None, Some(false)));
+        assert_eq!(said(&["Basic YTpi", "Basic YTpi"]), (None, None, Some(false)));
+    }
 }

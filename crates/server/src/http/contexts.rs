@@ -4,13 +4,14 @@
 use std::{
     hash::{BuildHasher, RandomState},
     net::IpAddr,
+    num::NonZero,
     sync::{Mutex, PoisonError},
     thread,
 };
 
 use regrant_engine::{context::Context, digest::Digests};
 
-/// How many are remembered: each has one place, and whoever comes later takes it.
+/// How many are remembered for each thread that asks: each has one place, and whoever comes later takes it.
 const PLACES: usize = 256;
 /// A longer `User-Agent` is read each time: memory is not for whoever sends the longest.
 const LONGEST: usize = 512;
@@ -30,14 +31,15 @@ struct Known {
 
 impl Contexts {
     pub(super) fn new() -> Self {
-        Self { places: (0..PLACES).map(|_| Mutex::default()).collect(), hash: RandomState::new() }
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        Self { places: (0..threads * PLACES).map(|_| Mutex::default()).collect(), hash: RandomState::new() }
     }
 
     /// What [`Digests::context`] says.
     pub(super) fn of(&self, digests: &Digests, address: IpAddr, user_agent: &str) -> Context {
         // For each thread its own: else all of them would take turns where one caller, or one browser, is most of the traffic.
-        let place = self.hash.hash_one((thread::current().id(), address, user_agent)) % PLACES as u64;
-        let place = usize::try_from(place).ok().and_then(|place| self.places.get(place));
+        let hash = self.hash.hash_one((thread::current().id(), address, user_agent));
+        let place = usize::try_from(hash % self.places.len() as u64).ok().and_then(|place| self.places.get(place));
         let Some(place) = place.filter(|_| user_agent.len() <= LONGEST) else {
             return digests.context(address, user_agent);
         };

@@ -49,7 +49,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::{DefaultBodyLimit, Request, State},
-    http::{HeaderName, HeaderValue, Method, Version, header},
+    http::{HeaderValue, Method, Version, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -219,9 +219,6 @@ pub(crate) use parameters::encoded;
 /// Style sheet and logo change at a start only.
 const STYLE_AGE: &str = "public, max-age=300";
 
-/// Besides Host, what tells who calls and from where.
-static ONCE: [HeaderName; 2] = [header::AUTHORIZATION, header::ORIGIN];
-
 /// What every request passes, and headers that every reply carries.
 async fn guarded<'r, A: Future<Output = Response> + Send>(
     app: &App,
@@ -230,16 +227,10 @@ async fn guarded<'r, A: Future<Output = Response> + Send>(
 ) -> Response {
     // RFC 9112 §3.2: without Host, or with several, nobody knows whom the request is for.
     let hosts = request.headers().get_all(header::HOST).iter().count();
-    // RFC 9110 §5.3: nobody knows which of them others on the way have looked at.
-    let twice = ONCE.iter().find(|name| request.headers().get_all(*name).iter().nth(1).is_some());
-    let mut response = match twice {
-        Some(name) => {
-            ApiError::InvalidRequest(format!("The request has two headers \"{name}\": send one.")).into_response()
-        }
-        None if hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11) => {
-            cors::tell(app, request, inner).await
-        }
-        None => ApiError::InvalidRequest("The request needs one Host header.".to_owned()).into_response(),
+    let mut response = if hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11) {
+        cors::tell(app, request, inner).await
+    } else {
+        ApiError::InvalidRequest("The request needs one Host header.".to_owned()).into_response()
     };
     let headers = response.headers_mut();
     headers.reserve(6);

@@ -76,10 +76,14 @@ pub(super) struct Basic {
 }
 
 impl Basic {
-    /// `None` if there is no such header; `Some(None)` if there is one that cannot be read.
+    /// `None` if there is no such header; `Some(None)` if there is one that cannot be read, or another beside it.
     pub(super) fn of(headers: &HeaderMap) -> Option<Option<Self>> {
-        let (scheme, value) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("basic").then(|| Self::decode(value.trim()))
+        let all = headers.get_all(header::AUTHORIZATION);
+        let basic = all.iter().find_map(|value| {
+            let (scheme, value) = value.to_str().ok()?.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("basic").then(|| value.trim())
+        })?;
+        Some(Self::decode(basic).filter(|_| all.iter().nth(1).is_none()))
     }
 
     fn decode(value: &str) -> Option<Self> {

@@ -23,12 +23,11 @@ impl Origins {
 
     /// Passes a call from here, from a listed origin, or from no browser.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
-        let origin = text(&header::ORIGIN);
+        let origin = text(headers, &header::ORIGIN);
         let listed = self.listed(headers).is_some();
         let own_origin = origin.is_none_or(|origin| origin == self.own || self.is_development_host(origin, headers));
         // "none" is the user's own doing: an address typed in, a bookmark.
-        let own_site = text(&SEC_FETCH_SITE).is_none_or(|site| site == "same-origin" || site == "none");
+        let own_site = text(headers, &SEC_FETCH_SITE).is_none_or(|site| site == "same-origin" || site == "none");
         if listed || (own_origin && own_site) { Ok(()) } else { Err(ApiError::CrossOrigin) }
     }
 
@@ -39,9 +38,9 @@ impl Origins {
 
     /// The `Origin` of a call, if it is listed.
     pub(super) fn listed<'h>(&self, headers: &'h HeaderMap) -> Option<&'h HeaderValue> {
-        headers
-            .get(header::ORIGIN)
-            .filter(|origin| self.listed.iter().any(|known| known.as_bytes() == origin.as_bytes()))
+        let mut all = headers.get_all(header::ORIGIN).iter();
+        let origin = all.next().filter(|_| all.next().is_none())?;
+        self.listed.iter().any(|known| known.as_bytes() == origin.as_bytes()).then_some(origin)
     }
 
     /// In development the same server is `localhost` and `127.0.0.1`, whichever the developer typed: the page's own host is
@@ -50,6 +49,13 @@ impl Origins {
         let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
         self.development && is_loopback(host) && origin.strip_prefix("http://") == Some(host)
     }
+}
+
+/// What a header says; several of one name say nothing that is ours.
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let mut all = headers.get_all(name).iter();
+    let first = all.next()?;
+    Some(if all.next().is_none() { first.to_str().unwrap_or("unreadable") } else { "several" })
 }
 
 #[cfg(test)]
@@ -81,6 +87,18 @@ mod tests {
         ("sister", "https://id.example", &[("sec-fetch-site", "same-site"), ("origin", "https://b.id.example")], false),
         ("listed", "https://id.example", &[("sec-fetch-site", "same-site"), ("origin", "https://app.example")], true),
         ("other origin, old browser", "https://id.example", &[("origin", "https://evil.example")], false),
+        (
+            "two origins, ours first",
+            "https://id.example",
+            &[("origin", "https://id.example"), ("origin", "https://evil.example")],
+            false,
+        ),
+        (
+            "two origins, a listed one first",
+            "https://id.example",
+            &[("origin", "https://app.example"), ("origin", "https://evil.example")],
+            false,
+        ),
         ("null origin", "https://id.example", &[("origin", "null")], false),
         (
             "contradiction",
@@ -111,7 +129,7 @@ mod tests {
             let origins = Origins::new(issuer, &["https://app.example".to_owned()]);
             let mut map = HeaderMap::new();
             for (name, value) in *headers {
-                map.insert(axum::http::HeaderName::from_static(name), value.parse().unwrap());
+                map.append(axum::http::HeaderName::from_static(name), value.parse().unwrap());
             }
             assert_eq!(origins.check(&map).is_ok(), *passes, "{name}");
         }
