@@ -15,7 +15,7 @@ use regrant_engine::{
 };
 
 pub(super) use super::forwarded::Peer;
-use super::{App, Shared, protocol_error::ApiError};
+use super::{App, Shared, protocol_error::ApiError, sent::Sent};
 use regrant_engine::reason::WireReason;
 
 /// The other end, past the proxies that are trusted; or the browser that an authenticated client speaks for.
@@ -129,11 +129,9 @@ pub(super) fn bound(headers: &HeaderMap) -> Option<&str> {
     authorization(headers, "dpop")
 }
 
-/// Two headers are none: nobody knows which of them others on the way have looked at (RFC 9110 §5.3).
+/// Two headers are none (`sent.rs`).
 fn authorization<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str> {
-    let mut all = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(only), None) = (all.next(), all.next()) else { return None };
-    let (scheme, token) = only.to_str().ok()?.split_once(' ')?;
+    let (scheme, token) = Sent::of(headers, &header::AUTHORIZATION).once()?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case(wanted).then(|| token.trim())
 }
 

@@ -15,7 +15,7 @@ use regrant_engine::{
     dpop::{self, Asked, Fault, Proof},
 };
 
-use super::{App, protocol_error::oauth::OAuthError};
+use super::{App, protocol_error::oauth::OAuthError, sent::Sent};
 
 pub(super) const PROOF: HeaderName = HeaderName::from_static("dpop");
 pub(super) const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
@@ -29,12 +29,11 @@ impl App {
         headers: &HeaderMap,
         access_token: Option<&str>,
     ) -> Result<Option<Proof>, OAuthError> {
-        let mut all = headers.get_all(PROOF).iter();
-        let proof = match (all.next(), all.next()) {
-            (None, _) => return Ok(None),
-            (Some(proof), None) => proof,
+        let proof = match Sent::of(headers, &PROOF) {
+            Sent::Nothing => return Ok(None),
+            Sent::Once(proof) => proof,
             // RFC 9449 §4.3, 1.
-            (Some(_), Some(_)) => {
+            Sent::Several => {
                 return Err(OAuthError::InvalidProof("The request has two DPoP proofs: one is right."));
             }
         };

@@ -34,6 +34,7 @@ mod password;
 mod protocol_error;
 mod revoke;
 mod same_origin;
+mod sent;
 mod session;
 mod sessions;
 mod sign_in_cookie;

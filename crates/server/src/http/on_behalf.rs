@@ -17,7 +17,7 @@ use regrant_engine::client::{
 };
 use zeroize::Zeroizing;
 
-use super::{App, forwarded::Peer, parameters::decoded, protocol_error::ApiError};
+use super::{App, forwarded::Peer, parameters::decoded, protocol_error::ApiError, sent::Sent};
 
 pub(super) const ADDRESS: HeaderName = HeaderName::from_static("regrant-forwarded-for");
 pub(super) const USER_AGENT: HeaderName = HeaderName::from_static("regrant-forwarded-user-agent");
@@ -50,11 +50,10 @@ impl App {
 pub(super) fn on_behalf_of(peer: Peer, headers: &HeaderMap) -> Result<Peer, ApiError> {
     let only = |name: HeaderName| -> Result<Option<&str>, ApiError> {
         let wrong = || ApiError::InvalidRequest(format!("{name} must be there once, and be readable."));
-        let mut all = headers.get_all(&name).iter();
-        match (all.next(), all.next()) {
-            (None, _) => Ok(None),
-            (Some(value), None) => value.to_str().map(Some).map_err(|_| wrong()),
-            (Some(_), Some(_)) => Err(wrong()),
+        match Sent::of(headers, &name) {
+            Sent::Nothing => Ok(None),
+            Sent::Once(value) => value.to_str().map(Some).map_err(|_| wrong()),
+            Sent::Several => Err(wrong()),
         }
     };
     let address = only(ADDRESS)?.map(|text| {

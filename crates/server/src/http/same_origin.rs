@@ -5,7 +5,7 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::{cookie::is_loopback, protocol_error::ApiError};
+use super::{cookie::is_loopback, protocol_error::ApiError, sent::Sent};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -38,8 +38,7 @@ impl Origins {
 
     /// The `Origin` of a call, if it is listed.
     pub(super) fn listed<'h>(&self, headers: &'h HeaderMap) -> Option<&'h HeaderValue> {
-        let mut all = headers.get_all(header::ORIGIN).iter();
-        let origin = all.next().filter(|_| all.next().is_none())?;
+        let origin = Sent::of(headers, &header::ORIGIN).once()?;
         self.listed.iter().any(|known| known.as_bytes() == origin.as_bytes()).then_some(origin)
     }
 
@@ -53,9 +52,11 @@ impl Origins {
 
 /// What a header says; several of one name say nothing that is ours.
 fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
-    let mut all = headers.get_all(name).iter();
-    let first = all.next()?;
-    Some(if all.next().is_none() { first.to_str().unwrap_or("unreadable") } else { "several" })
+    match Sent::of(headers, name) {
+        Sent::Nothing => None,
+        Sent::Once(value) => Some(value.to_str().unwrap_or("unreadable")),
+        Sent::Several => Some("several"),
+    }
 }
 
 #[cfg(test)]
