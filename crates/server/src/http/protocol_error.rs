@@ -145,7 +145,7 @@ impl ApiError {
                 StatusCode::UNAUTHORIZED,
                 "not_signed_in",
                 "You are not signed in",
-                "The request came without a session cookie and without a token. Sign in with POST /session.",
+                "The request came without a session cookie, and without a token or with two Authorization headers. Sign in with POST /session.",
             ),
             Self::AccessToken => told(
                 StatusCode::UNAUTHORIZED,
