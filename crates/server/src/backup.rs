@@ -1,7 +1,8 @@
 //! Backup and restore of the embedded store; and what is left to do where PostgreSQL's own tools have put a database back.
 //!
 //! **A backup** is the store at one moment, copied by a connection of its own beside whoever serves. It is written under
-//! another name, synced, and only then named: whatever stops it, there is no half backup. The keys are not in it.
+//! another name, synced, and only then named: whatever stops it, there is no half backup. What it wrote until then is removed by the
+//! next backup beside it. The keys are not in it.
 //!
 //! **A restore** prepares everything in a directory of its own inside the data directory, whose lock it holds:
 //! 1. the backup is looked at whole, and copied;
@@ -12,7 +13,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, ErrorKind},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
@@ -27,6 +28,7 @@ use regrant_store::{
     },
 };
 use serde_json::json;
+use tempfile::NamedTempFile;
 
 use crate::{
     config::Config,
@@ -35,6 +37,10 @@ use crate::{
     system::{SystemClock, SystemSource},
 };
 
+/// What a backup is called until it is one, before chance makes it unique.
+const DRAFT: &str = ".regrant.db.backup-";
+/// What SQLite calls its own file beside one.
+const JOURNAL: &str = "-journal";
 /// What a restore's own directory is called, before chance makes it unique.
 const STAGING: &str = "restore-";
 
@@ -58,8 +64,8 @@ pub(crate) fn back_up(directory: &Path, key_file: &Path, target: &Path) -> Resul
             beside.display()
         )));
     }
-    // 0600 from the first byte, and gone if we do not come to the end.
-    let draft = tempfile::Builder::new().prefix(".regrant.db.backup-").tempfile_in(beside).map_err(failed)?;
+    clear_drafts(beside);
+    let draft = new_draft(beside).map_err(failed)?;
     let identity = || fs::metadata(&store).map(|metadata| (metadata.dev(), metadata.ino()));
     let before = identity().map_err(failed)?;
     backup::back_up(&store, draft.path()).map_err(|error| {
@@ -87,6 +93,42 @@ pub(crate) fn back_up(directory: &Path, key_file: &Path, target: &Path) -> Resul
         key_file.display()
     );
     Ok(Reply { document, text })
+}
+
+/// A file for a backup: 0600 from the first byte, gone if we do not come to the end, and locked as long as we live.
+fn new_draft(beside: &Path) -> io::Result<NamedTempFile> {
+    loop {
+        let draft = tempfile::Builder::new().prefix(DRAFT).tempfile_in(beside)?;
+        // Where files cannot be locked, nobody takes one for left behind either.
+        let _ = draft.as_file().lock();
+        // Before the lock, somebody could take it for that. Under its name SQLite would make another, which others might read.
+        if draft.as_file().metadata()?.nlink() > 0 {
+            return Ok(draft);
+        }
+    }
+}
+
+/// Removes what backups left here that were killed. What cannot be removed is only in the way.
+fn clear_drafts(beside: &Path) {
+    for entry in fs::read_dir(beside).into_iter().flatten().filter_map(Result::ok) {
+        let name = entry.file_name();
+        let Some(name) = name.to_str().filter(|name| name.starts_with(DRAFT)) else { continue };
+        let draft = beside.join(name.strip_suffix(JOURNAL).unwrap_or(name));
+        // A pipe would keep us waiting, and a link leads elsewhere.
+        let locked = match fs::symlink_metadata(&draft) {
+            Ok(found) if found.is_file() => File::open(&draft).and_then(|draft| {
+                draft.try_lock()?;
+                Ok(Some(draft))
+            }),
+            Ok(_) => continue,
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        };
+        // Held until it is gone.
+        if let Ok(_locked) = locked {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Puts the backup in `file` in the place of the store in `directory`.
@@ -279,4 +321,41 @@ fn told(restored: &Restored<'_>) -> Reply {
 
 fn counted(number: u64, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_nobody_writes_any_more_is_cleared_away() {
+        let place = tempfile::tempdir().unwrap();
+        let names = || {
+            let mut names: Vec<_> = fs::read_dir(place.path())
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort_unstable();
+            names
+        };
+        let make = |name: &str| fs::write(place.path().join(name), "x").unwrap();
+        let draft = new_draft(place.path()).unwrap();
+        let live = draft.path().file_name().unwrap().to_str().unwrap().to_owned();
+        let journal = format!("{live}{JOURNAL}");
+        for name in [&journal, ".regrant.db.backup-killed", ".regrant.db.backup-killed-journal", "backup.db"] {
+            make(name);
+        }
+        // Its draft went first.
+        make(".regrant.db.backup-gone-journal");
+        std::os::unix::fs::symlink("backup.db", place.path().join(".regrant.db.backup-link")).unwrap();
+        fs::create_dir(place.path().join(".regrant.db.backup-directory")).unwrap();
+        clear_drafts(place.path());
+        let mut kept = [&live, &journal, "backup.db", ".regrant.db.backup-link", ".regrant.db.backup-directory"]
+            .map(str::to_owned);
+        kept.sort_unstable();
+        assert_eq!(names(), kept);
+        drop(draft);
+        clear_drafts(place.path());
+        assert_eq!(names().iter().filter(|name| name.starts_with(&live)).count(), 0);
+    }
 }
