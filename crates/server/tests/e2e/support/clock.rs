@@ -31,6 +31,24 @@ impl MovedClock {
     }
 }
 
+impl Drop for MovedClock {
+    /// The library has a piece of shared memory and a semaphore for each process, called by its number, and leaves them where it was
+    /// killed. Those of processes that are no more are nobody's.
+    fn drop(&mut self) {
+        for entry in std::fs::read_dir("/dev/shm").into_iter().flatten().filter_map(Result::ok) {
+            let name = entry.file_name().into_string().unwrap_or_default();
+            let process = name.strip_prefix("faketime_shm_").or(name.strip_prefix("sem.faketime_sem_"));
+            if process.is_some_and(|number| number.parse::<u32>().is_ok_and(|number| !is_running(number))) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+fn is_running(process: u32) -> bool {
+    Path::new("/proc").join(process.to_string()).exists()
+}
+
 fn library() -> PathBuf {
     let found = std::fs::read_dir("/usr/lib").into_iter().flatten().filter_map(Result::ok);
     found
