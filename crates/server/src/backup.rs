@@ -102,7 +102,7 @@ fn new_draft(beside: &Path) -> io::Result<NamedTempFile> {
         // Where files cannot be locked, nobody takes one for left behind either.
         let _ = draft.as_file().lock();
         // Before the lock, somebody could take it for that. Under its name SQLite would make another, which others might read.
-        if draft.as_file().metadata()?.nlink() > 0 {
+        if fs::symlink_metadata(draft.path()).is_ok() {
             return Ok(draft);
         }
     }
