@@ -50,10 +50,9 @@ pub(crate) fn back_up(directory: &Path, key_file: &Path, target: &Path) -> Resul
         return Err(HomeError::NoStore(directory.to_owned()));
     }
     let shown = target.display();
+    let taken = || HomeError::File(format!("{shown} is there already, and nothing is overwritten: name another file"));
     if fs::symlink_metadata(target).is_ok() {
-        return Err(HomeError::File(format!(
-            "{shown} is there already, and nothing is overwritten: name another file"
-        )));
+        return Err(taken());
     }
     let store = home::store_file(directory);
     let failed = |error: io::Error| HomeError::File(format!("cannot write {shown}: {error}"));
@@ -78,7 +77,11 @@ pub(crate) fn back_up(directory: &Path, key_file: &Path, target: &Path) -> Resul
         .map_err(|error| HomeError::File(format!("the copy for {shown} cannot be read: {error}")))?;
     draft.as_file().sync_all().map_err(failed)?;
     let bytes = draft.as_file().metadata().map_err(failed)?.len();
-    draft.persist_noclobber(target).map_err(|error| failed(error.error))?;
+    // Another backup may have taken the name meanwhile.
+    draft.persist_noclobber(target).map_err(|error| match error.error.kind() {
+        ErrorKind::AlreadyExists => taken(),
+        _ => failed(error.error),
+    })?;
     // Said to be done when the name, too, is on the disk.
     File::open(beside).and_then(|directory| directory.sync_all()).map_err(failed)?;
     let Contents { users, live_sessions, newest } = contents;
